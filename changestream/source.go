@@ -1,0 +1,118 @@
+package changestream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// A source is the change stream as something to query.
+type source struct {
+	info      Info
+	conns     *conns
+	schemas   Schemas
+	heartbeat time.Duration
+	window    time.Duration
+	stats     *Stats
+	log       *slog.Logger
+	clock     atomic.Pointer[storeClock]
+}
+
+// now is Spanner's time, as far as it is known: windows are cut by it, and not by
+// the clock of this machine.
+func (s *source) now() time.Time {
+	if c := s.clock.Load(); c != nil {
+		return c.now()
+	}
+	return time.Now()
+}
+
+// stall is how long a query may be silent. Spanner sends a heartbeat when there
+// is nothing else to send, so silence means that the stream is dead.
+func (s *source) stall() time.Duration {
+	return time.Second + 5*s.heartbeat
+}
+
+var errStalled = errors.New("no record and no heartbeat came for too long")
+
+// run runs a query and hands each of its frames to f, in order. It returns nil
+// when the server ended the query.
+func (s *source) run(ctx context.Context, q query, d *Decoder, f func() error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, release, err := s.conns.open(ctx, s.info, q, s.heartbeat)
+	if err != nil {
+		return err
+	}
+	defer release()
+	s.stats.Queries.Add(1)
+	watchdog := time.AfterFunc(s.stall(), func() { cancel(errStalled) })
+	defer watchdog.Stop()
+	var msg frame
+	defer msg.release()
+	for {
+		watchdog.Reset(s.stall())
+		err := stream.RecvMsg(&msg)
+		watchdog.Stop() // what follows may wait for room, which is not Spanner's fault
+		if err != nil {
+			return s.ended(ctx, d, err)
+		}
+		if err := s.frame(&msg, d, f); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *source) frame(msg *frame, d *Decoder, f func() error) error {
+	defer msg.release()
+	if err := d.Reset(msg.b); err != nil {
+		return err
+	}
+	return f()
+}
+
+func (s *source) ended(ctx context.Context, d *Decoder, err error) error {
+	if errors.Is(err, io.EOF) {
+		if d.Incomplete() {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+		s.stats.Stalls.Add(1)
+		return cause
+	}
+	return err
+}
+
+// roots asks which partitions are alive at a time. They are to be read from the
+// time that comes with them.
+func (s *source) roots(ctx context.Context, at time.Time) ([]Partition, error) {
+	var out []Partition
+	d := NewDecoder(&s.schemas)
+	err := s.run(ctx, query{start: at, end: at}, d, func() error {
+		for {
+			kind, err := d.Next()
+			if err != nil || kind == KindNone {
+				return err
+			}
+			if kind != KindChildren {
+				continue
+			}
+			for _, c := range d.Children().Children {
+				start := d.Children().StartTimestamp
+				out = append(out, Partition{Token: c.Token, Start: start, Position: start, State: Created})
+			}
+		}
+	})
+	if err == nil && len(out) == 0 {
+		err = errors.New("the change stream named no partitions")
+	}
+	if err != nil {
+		return nil, newError("find the partitions of", "change stream "+s.info.Stream, err)
+	}
+	return out, nil
+}

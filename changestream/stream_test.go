@@ -1,0 +1,510 @@
+package changestream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/spanner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/checkpoint"
+	"github.com/spancast/spancast/emulator"
+)
+
+const (
+	testDatabase = "projects/p/instances/i/databases/shop"
+	testStream   = "Everything"
+	patience     = 60 * time.Second
+)
+
+// A fixture is a stream of the embedded Spanner and one that reads it.
+type fixture struct {
+	*testing.T
+	server *emulator.Server
+	client *spanner.Client
+	store  *checkpoint.Memory
+	sink   *recorder
+	stream *changestream.Stream
+	opt    changestream.Options
+	gaps   chan changestream.Gap
+
+	rows   map[int][]string // versions that were committed, by row
+	cancel context.CancelFunc
+	result chan error
+}
+
+func newFixture(t *testing.T, o emulator.Options) *fixture {
+	t.Helper()
+	ctx := context.Background()
+	if o.MinHeartbeat == 0 {
+		o.MinHeartbeat = 50 * time.Millisecond
+	}
+	server, err := emulator.Start(ctx, o)
+	must(t, err)
+	t.Cleanup(func() { server.Close() })
+	must(t, server.CreateDatabase(testDatabase, emulator.GoogleSQL,
+		"CREATE TABLE T (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)", "CREATE CHANGE STREAM "+testStream+" FOR T"))
+	client, err := spanner.NewClientWithConfig(ctx, testDatabase, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
+	must(t, err)
+	t.Cleanup(client.Close)
+	f := &fixture{T: t, server: server, client: client, store: checkpoint.NewMemory(server.Now), sink: newRecorder(), gaps: make(chan changestream.Gap, 100), rows: make(map[int][]string)}
+	info, err := changestream.Describe(ctx, client, testStream)
+	must(t, err)
+	f.opt = changestream.Options{
+		Info: info, Replica: changestream.Replica{ID: "me"}, Store: f.store, NewSink: f.sink.of, Drained: func(context.Context) error { return nil },
+		Dial: func(context.Context) (*grpc.ClientConn, error) {
+			return grpc.NewClient("passthrough:///"+server.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		},
+		OnGap: func(g changestream.Gap) { f.gaps <- g }, Start: func(now time.Time) time.Time { return now }, OnGapPolicy: changestream.GapStop,
+		QueryWindow: time.Minute, Heartbeat: 50 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond, CheckpointLag: 100 * time.Millisecond,
+		Lease: 2 * time.Second, DrainTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
+	}
+	return f
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run starts to read.
+func (f *fixture) run() {
+	f.Helper()
+	var err error
+	f.stream, err = changestream.New(f.opt)
+	must(f, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	f.cancel, f.result = cancel, make(chan error, 1)
+	go func() { f.result <- f.stream.Run(ctx) }()
+	f.Cleanup(cancel)
+	f.until("partitions are read", func() bool { return f.stream.Owned() > 0 })
+}
+
+// stop ends the reading and returns how it ended.
+func (f *fixture) stop() error {
+	f.Helper()
+	f.cancel()
+	return f.ended()
+}
+
+func (f *fixture) ended() error {
+	f.Helper()
+	select {
+	case err := <-f.result:
+		return err
+	case <-time.After(patience):
+		f.Fatal("the stream did not end")
+		return nil
+	}
+}
+
+// until waits for something that the stream will do.
+func (f *fixture) until(what string, is func() bool) {
+	f.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			f.Fatalf("in vain: %s; trouble %q", what, f.stream.Trouble())
+		}
+	}
+}
+
+// commit writes n more versions, over ten rows.
+func (f *fixture) commit(n int) time.Time {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var at time.Time
+	for range n {
+		id := len(f.rows) % 10
+		for k := range 10 { // the row with the fewest versions
+			if len(f.rows[k]) < len(f.rows[id]) {
+				id = k
+			}
+		}
+		version := len(f.rows[id]) + 1
+		var err error
+		at, err = f.client.Apply(ctx, []*spanner.Mutation{spanner.InsertOrUpdate("T", []string{"Id", "V"}, []any{id, version})})
+		must(f, err)
+		f.rows[id] = append(f.rows[id], fmt.Sprint(version))
+	}
+	return at
+}
+
+// check waits until everything was read, and compares: each version once, in
+// order per row.
+func (f *fixture) check(last time.Time) {
+	f.Helper()
+	f.until("everything is resolved", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	for id, want := range f.rows {
+		if got := f.sink.row(id); !slices.Equal(got, want) {
+			f.Errorf("row %d: read %q, committed %q", id, got, want)
+		}
+	}
+}
+
+// A recorder is a publisher that keeps what it is given.
+type recorder struct {
+	mu   sync.Mutex
+	rows map[string][]string
+	ids  map[string]int // how often each change came
+}
+
+func newRecorder() *recorder {
+	return &recorder{rows: make(map[string][]string), ids: make(map[string]int)}
+}
+
+func (r *recorder) of(changestream.Partition) changestream.Sink { return r }
+
+// Change implements changestream.Sink. A change that came before is not kept.
+func (r *recorder) Change(rec *changestream.DataChangeRecord) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, m := range rec.Mods {
+		id := fmt.Sprintf("%s %s %s %d", rec.CommitTimestamp, rec.ServerTransactionID, rec.RecordSequence, i)
+		if r.ids[id]++; r.ids[id] > 1 {
+			continue
+		}
+		row := strings.NewReplacer(`{"Id":"`, "", `"}`, "").Replace(string(m.Keys))
+		r.rows[row] = append(r.rows[row], strings.NewReplacer(`{"V":"`, "", `"}`, "").Replace(string(m.NewValues)))
+	}
+	return nil
+}
+
+// Flush implements changestream.Sink.
+func (r *recorder) Flush(_ context.Context, m changestream.Mark) error {
+	m.Progress.Published(m)
+	return nil
+}
+
+func (r *recorder) row(id int) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.rows[fmt.Sprint(id)])
+}
+
+func (r *recorder) twice() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, times := range r.ids {
+		n += times - 1
+	}
+	return n
+}
+
+func TestStream_ReadsEveryShapeThatAnswersMayHave(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string]emulator.Faults{
+		"as usual":                {},
+		"null arrays":             {NullArrays: true},
+		"[NULL] parents":          {NullParents: true},
+		"children one by one":     {SeparateChildren: true},
+		"values in pieces":        {ChunkSize: 40},
+		"one row a frame":         {OneRowPerFrame: true},
+		"no resume tokens":        {NoResumeTokens: true},
+		"one token for all":       {ConstantResumeTokens: true},
+		"commits share timestamp": {SharedTimestamps: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, emulator.Options{Faults: faults, ChurnEvery: 100 * time.Millisecond})
+			f.run()
+			var last time.Time
+			for range 20 {
+				last = f.commit(10)
+			}
+			f.check(last)
+			if n := f.sink.twice(); n > 0 {
+				t.Errorf("%d changes came twice, though nothing failed", n)
+			}
+			must(t, f.stop())
+		})
+	}
+}
+
+// Scenario 16: transient errors are retried in the partition, from its position.
+func TestStream_RetriesTransientErrorsFromThePosition(t *testing.T) {
+	t.Parallel()
+	for _, code := range []codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.ResourceExhausted, codes.Aborted, codes.Unknown, codes.Canceled} {
+		t.Run(code.String(), func(t *testing.T) {
+			f := newFixture(t, emulator.Options{Faults: emulator.Faults{SharedTimestamps: true, OneRowPerFrame: true}, ChurnEvery: 300 * time.Millisecond})
+			f.run()
+			f.commit(20)
+			f.server.SetFaults(emulator.Faults{Fail: code, FailAfter: 3, SharedTimestamps: true, OneRowPerFrame: true})
+			f.commit(30)
+			f.until("queries fail", func() bool { return f.stream.Stats().Retries.Load() > 2 })
+			f.server.SetFaults(emulator.Faults{SharedTimestamps: true})
+			f.check(f.commit(10))
+			if n := f.sink.twice(); n > 0 {
+				t.Errorf("%d changes came twice: a query that is opened again must leave out what came", n)
+			}
+			must(t, f.stop())
+		})
+	}
+}
+
+// Scenario 4: a query that ends cleanly, without a child record and before its
+// time, does not end the partition.
+func TestStream_AnEarlyEndIsNotTheEndOfAPartition(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{Faults: emulator.Faults{NoChildRecord: true}})
+	f.run()
+	f.commit(20)
+	must(t, f.server.Churn(testDatabase, testStream, emulator.Step, ""))
+	f.until("early ends", func() bool { return f.stream.Stats().EarlyEnds.Load() > 3 })
+	last := f.commit(20) // goes to partitions that nobody has been told of
+	view, err := f.store.View(context.Background())
+	must(t, err)
+	for _, p := range view.Partitions {
+		if p.State == changestream.Finished || !p.End.IsZero() {
+			t.Errorf("partition %s counts as ended", p.Token.Short())
+		}
+	}
+	f.server.SetFaults(emulator.Faults{})
+	f.check(last)
+	must(t, f.stop())
+}
+
+// Scenario 5: a query that ends at its end is followed by the next one.
+func TestStream_OneWindowFollowsAnother(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.opt.QueryWindow = 100 * time.Millisecond
+	f.run()
+	var last time.Time
+	for n := int64(1); f.stream.Stats().Queries.Load() < 20; n++ {
+		last = f.commit(1)
+		f.until("it is read", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	}
+	f.check(last)
+	if early := f.stream.Stats().EarlyEnds.Load(); early > 0 || f.sink.twice() > 0 {
+		t.Errorf("%d ends count as early, %d changes came twice", early, f.sink.twice())
+	}
+	must(t, f.stop())
+}
+
+// Scenario 17: a query that falls silent is given up and opened again.
+func TestStream_ASilentQueryIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.opt.QueryWindow = 300 * time.Millisecond
+	f.run()
+	f.commit(5)
+	f.server.SetFaults(emulator.Faults{Silent: true})
+	last := f.commit(5)
+	f.until("a stall is noticed", func() bool { return f.stream.Stats().Stalls.Load() > 0 })
+	f.server.SetFaults(emulator.Faults{})
+	f.check(last)
+	must(t, f.stop())
+}
+
+func TestStream_OutlivesARestartOfSpanner(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{ChurnEvery: 200 * time.Millisecond})
+	f.run()
+	for range 3 {
+		f.commit(20)
+		must(t, f.server.Restart(context.Background()))
+		f.commit(20)
+	}
+	f.check(f.commit(1))
+	must(t, f.stop())
+}
+
+// Scenarios 1 and 2 with real partitions: splits, merges and moves while rows
+// change, in many generations.
+func TestStream_KeepsOrderPerKeyOverSplitsMergesAndMoves(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{Partitions: 5})
+	f.run()
+	var last time.Time
+	for i := range 120 {
+		last = f.commit(5)
+		kind := []emulator.Change{emulator.Split, emulator.Merge, emulator.Move, emulator.Step}[i%4]
+		if err := f.server.Churn(testDatabase, testStream, kind, ""); err != nil && !errors.Is(err, emulator.ErrChurn) {
+			t.Fatal(err)
+		}
+	}
+	f.check(last)
+	if f.sink.twice() > 0 {
+		t.Errorf("%d changes came twice", f.sink.twice())
+	}
+	must(t, f.stop())
+}
+
+// A restart goes on from the saved positions, over generations that came and
+// went meanwhile, and finishes what had ended.
+func TestStream_GoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{ChurnEvery: 50 * time.Millisecond})
+	var last time.Time
+	for i := range 4 {
+		f.opt.Replica.ID = fmt.Sprint("replica-", i)
+		f.run()
+		f.commit(20)
+		must(t, f.stop())
+		last = f.commit(20)
+	}
+	f.opt.Replica.ID = "the last"
+	f.run()
+	f.check(last)
+	must(t, f.stop())
+	view, err := f.store.View(context.Background())
+	must(t, err)
+	for _, p := range view.Partitions {
+		if p.Owner != "" {
+			t.Errorf("partition %s was not given back", p.Token.Short())
+		}
+	}
+}
+
+// Scenario 13, stop: a position that is older than what the stream keeps stops
+// that partition, with an announcement, and the others go on.
+func TestStream_AGapStopsThePartition(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.run()
+	f.commit(10)
+	must(t, f.stop())
+	f.commit(10)
+	f.server.Advance(25 * time.Hour)
+	f.opt.Replica.ID = "another"
+	f.opt.Lease = 2 * time.Second
+	f.run()
+	f.until("trouble", func() bool { return len(f.stream.Trouble()) == 2 })
+	gap := <-f.gaps
+	if gap.Policy != changestream.GapStop || !gap.From.Before(gap.To) || f.stream.Stats().Gaps.Load() != 2 {
+		t.Errorf("%+v, %d gaps", gap, f.stream.Stats().Gaps.Load())
+	}
+	if why := f.stream.Trouble()[0]; !strings.Contains(why, "the change stream keeps what came after") {
+		t.Errorf("trouble %q", why)
+	}
+	must(t, f.stop())
+}
+
+// Scenario 13, skip: the partition goes on at the oldest time that can be read.
+func TestStream_AGapIsSkipped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.opt.OnGapPolicy = changestream.GapSkip
+	f.run()
+	f.check(f.commit(10))
+	must(t, f.stop())
+	f.commit(10)
+	lost := f.rows
+	f.server.Advance(25 * time.Hour)
+	f.opt.Replica.ID = "another"
+	f.run()
+	for range 2 {
+		if gap := <-f.gaps; gap.Policy != changestream.GapSkip || !gap.From.Before(gap.To) {
+			t.Errorf("%+v", gap)
+		}
+	}
+	last := f.commit(10)
+	f.until("what came after the gap", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	for id := range lost {
+		got, want := f.sink.row(id), f.rows[id]
+		if want = slices.Delete(slices.Clone(want), 1, 2); !slices.Equal(got, want) { // without the version in the gap
+			t.Errorf("row %d: read %q, want %q", id, got, want)
+		}
+	}
+	must(t, f.stop())
+}
+
+// Scenario 13 once more: the partition itself ended beyond retention, and so did
+// its children. The stream is taken up with the partitions of the oldest time.
+func TestStream_AGapLongerThanThePartitionIsSkipped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.opt.OnGapPolicy = changestream.GapSkip
+	f.run()
+	f.check(f.commit(10))
+	must(t, f.stop())
+	for range 3 {
+		must(t, f.server.Churn(testDatabase, testStream, emulator.Step, ""))
+		f.commit(10)
+	}
+	f.server.Advance(25 * time.Hour)
+	f.opt.Replica.ID = "another"
+	f.run()
+	last := f.commit(10)
+	f.until("what came after the gap", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	for id := range f.rows {
+		if got := f.sink.row(id); !slices.Equal(got, []string{"1", "5"}) {
+			t.Errorf("row %d: read %q", id, got)
+		}
+	}
+	must(t, f.server.Churn(testDatabase, testStream, emulator.Step, ""))
+	last = f.commit(10)
+	f.until("the next generation", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	must(t, f.stop())
+}
+
+// D10: what cannot be read is alone in it.
+func TestStream_AForeignTokenIsAloneInItsTrouble(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.run()
+	f.check(f.commit(10))
+	must(t, f.stop())
+	view, err := f.store.View(context.Background())
+	must(t, err)
+	roots := append(view.Partitions, changestream.Partition{Token: "of another stream", Start: view.Now, Position: view.Now, State: changestream.Created})
+	for i := range roots {
+		roots[i].Owner, roots[i].Expiry = "", time.Time{}
+	}
+	f.store = checkpoint.NewMemory(f.server.Now)
+	_, err = f.store.Commit(context.Background(), changestream.Commit{Owner: "test", Now: view.Now, Roots: roots})
+	must(t, err)
+	f.opt.Store, f.opt.Replica.ID = f.store, "another"
+	f.run()
+	f.until("trouble", func() bool { return len(f.stream.Trouble()) == 1 })
+	if why := f.stream.Trouble()[0]; !strings.Contains(why, "is not of this change stream") {
+		t.Errorf("trouble %q", why)
+	}
+	f.commit(10)
+	f.until("the others are read", func() bool { return len(f.sink.row(9)) == 2 })
+	must(t, f.stop())
+}
+
+func TestStream_EndsWhenTheStreamIsGone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.run()
+	f.commit(1)
+	_, err := f.server.Partitions(testDatabase, testStream)
+	must(t, err)
+	alter(f, "DROP CHANGE STREAM "+testStream)
+	if err := f.ended(); changestream.CauseOf(err) != changestream.NoStream {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestStream_RefusesAStartThatIsTooEarly(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{})
+	f.opt.Start = func(now time.Time) time.Time { return now.Add(-100 * time.Hour) }
+	var err error
+	f.stream, err = changestream.New(f.opt)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := f.stream.Run(ctx); changestream.CauseOf(err) != changestream.PositionTooOld {
+		t.Fatalf("got %v", err)
+	}
+}

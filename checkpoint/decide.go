@@ -1,0 +1,132 @@
+package checkpoint
+
+import (
+	"time"
+
+	"github.com/spancast/spancast/changestream"
+)
+
+// rows are partitions as they are stored, by token.
+type rows map[changestream.PartitionToken]changestream.Partition
+
+// A write is one partition to be stored, or removed.
+type write struct {
+	changestream.Partition
+	isNew  bool
+	remove bool
+}
+
+// decide applies a commit to the rows that it names and returns what is to be
+// written. Rows must hold every partition of tokens(c) that is stored; exists
+// says whether the stream has any partition at all.
+func decide(current rows, exists bool, c changestream.Commit) ([]write, changestream.Result) {
+	d := decision{current: current, commit: c, written: make(map[changestream.PartitionToken]int)}
+	d.roots(exists)
+	for _, u := range c.Updates {
+		d.update(u)
+	}
+	for _, t := range c.Takes {
+		d.take(t)
+	}
+	for _, token := range c.Remove {
+		if p, ok := current[token]; ok && p.State == changestream.Finished {
+			d.put(write{Partition: p, remove: true})
+		}
+	}
+	return d.writes, d.result
+}
+
+// tokens are the partitions that a commit reads or writes.
+func tokens(c changestream.Commit) []changestream.PartitionToken {
+	var out []changestream.PartitionToken
+	for _, u := range c.Updates {
+		out = append(out, u.Token)
+		for _, child := range u.Children {
+			out = append(out, child.Token)
+		}
+	}
+	for _, t := range c.Takes {
+		out = append(out, t.Token)
+	}
+	return append(out, c.Remove...)
+}
+
+type decision struct {
+	current rows
+	commit  changestream.Commit
+	writes  []write
+	written map[changestream.PartitionToken]int // place in writes
+	result  changestream.Result
+}
+
+// put notes a write; of several of one partition the last counts.
+func (d *decision) put(w write) {
+	if i, ok := d.written[w.Token]; ok {
+		w.isNew = d.writes[i].isNew
+		d.writes[i] = w
+	} else {
+		d.written[w.Token] = len(d.writes)
+		d.writes = append(d.writes, w)
+	}
+	d.current[w.Token] = w.Partition
+}
+
+func (d *decision) roots(exists bool) {
+	if len(d.commit.Roots) == 0 {
+		return
+	}
+	if d.result.RootsExist = exists; exists {
+		return
+	}
+	for _, p := range d.commit.Roots {
+		p.CreatedAt = d.commit.Now
+		d.put(write{Partition: p, isNew: true})
+	}
+}
+
+func (d *decision) update(u changestream.Update) {
+	p, ok := d.current[u.Token]
+	if !ok || p.Owner != d.commit.Owner || p.Epoch != u.Epoch || p.State == changestream.Finished {
+		d.result.Lost = append(d.result.Lost, u.Token)
+		return
+	}
+	if u.Position.After(p.Position) {
+		p.Position = truncate(u.Position)
+	}
+	p.End, p.Expiry = u.End, u.Expiry
+	switch {
+	case u.Finished:
+		p.State, p.FinishedAt, p.Owner, p.Expiry = changestream.Finished, d.commit.Now, "", time.Time{}
+	case u.Expiry.IsZero():
+		p.Owner = ""
+	}
+	d.put(write{Partition: p})
+	for _, child := range u.Children {
+		d.child(child)
+	}
+}
+
+func (d *decision) child(child changestream.Partition) {
+	if _, exists := d.current[child.Token]; exists {
+		if child.Owner != "" {
+			d.result.NotTaken = append(d.result.NotTaken, child.Token)
+		}
+		return
+	}
+	child.CreatedAt = d.commit.Now
+	d.put(write{Partition: child, isNew: true})
+}
+
+func (d *decision) take(t changestream.Take) {
+	p, ok := d.current[t.Token]
+	if !ok || p.Epoch != t.Epoch || p.State == changestream.Finished || p.Owner != "" && p.Expiry.After(d.commit.Now) {
+		d.result.NotTaken = append(d.result.NotTaken, t.Token)
+		return
+	}
+	p.Owner, p.Epoch, p.Expiry, p.State, p.End = d.commit.Owner, t.Epoch+1, t.Expiry, changestream.Running, time.Time{}
+	d.put(write{Partition: p})
+}
+
+// truncate brings a position to the precision that every dialect keeps. It is
+// never later than it was.
+func truncate(t time.Time) time.Time { return t.Truncate(time.Microsecond) }

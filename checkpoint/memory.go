@@ -1,0 +1,57 @@
+package checkpoint
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spancast/spancast/changestream"
+)
+
+// Memory is a store in this process, for a single replica that need not
+// remember, and for tests.
+type Memory struct {
+	now        func() time.Time
+	mu         sync.Mutex
+	partitions rows
+	replicas   map[string]changestream.Replica
+}
+
+// NewMemory returns an empty store with a clock, for example time.Now.
+func NewMemory(now func() time.Time) *Memory {
+	return &Memory{now: now, partitions: make(rows), replicas: make(map[string]changestream.Replica)}
+}
+
+// View implements changestream.Store.
+func (m *Memory) View(context.Context) (changestream.View, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return changestream.View{
+		Now:        m.now(),
+		Partitions: slices.Collect(maps.Values(m.partitions)),
+		Replicas:   slices.Collect(maps.Values(m.replicas)),
+	}, nil
+}
+
+// Commit implements changestream.Store.
+func (m *Memory) Commit(_ context.Context, c changestream.Commit) (changestream.Result, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	writes, result := decide(maps.Clone(m.partitions), len(m.partitions) > 0, c)
+	for _, w := range writes {
+		if w.remove {
+			delete(m.partitions, w.Token)
+		} else {
+			m.partitions[w.Token] = w.Partition
+		}
+	}
+	if c.Replica != nil {
+		m.replicas[c.Replica.ID] = *c.Replica
+	}
+	for _, id := range c.Gone {
+		delete(m.replicas, id)
+	}
+	return result, nil
+}

@@ -1,0 +1,172 @@
+package checkpoint
+
+import (
+	"context"
+	"time"
+
+	"cloud.google.com/go/spanner"
+	"cloud.google.com/go/spanner/apiv1/spannerpb"
+
+	"github.com/spancast/spancast/changestream"
+)
+
+// Spanner keeps a stream's partitions and replicas in tables of a database.
+// The clock of the store is that of the database.
+type Spanner struct {
+	client *spanner.Client
+	stream string // projects/…/databases/D/changeStreams/S: tables may serve several
+	tables Tables
+}
+
+// NewSpanner returns the store of one change stream. The client should not
+// share connections with the queries of the stream.
+func NewSpanner(client *spanner.Client, info changestream.Info, prefix string) *Spanner {
+	return &Spanner{client: client, stream: StreamName(info), tables: TablesOf(prefix)}
+}
+
+// StreamName names a change stream as the tables do.
+func StreamName(info changestream.Info) string {
+	return info.Database + "/changeStreams/" + info.Stream
+}
+
+var (
+	partitionColumns = []string{"ChangeStream", "Token", "Parents", "StartTimestamp", "EndTimestamp", "State", "Position",
+		"Owner", "LeaseEpoch", "LeaseExpiry", "CreatedAt", "FinishedAt"}
+	replicaColumns = []string{"ChangeStream", "ReplicaId", "Epoch", "Endpoints", "Capacity", "LastSeen"}
+)
+
+// View implements changestream.Store: two strong reads, without locks.
+func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
+	var v changestream.View
+	ro := s.client.Single()
+	err := ro.ReadWithOptions(ctx, s.tables.Partitions, spanner.Key{s.stream}.AsPrefix(), partitionColumns, s.readOptions()).Do(func(row *spanner.Row) error {
+		p, err := scanPartition(row)
+		v.Partitions = append(v.Partitions, p)
+		return err
+	})
+	if err != nil {
+		return v, changestream.Classify("read", "table "+s.tables.Partitions, err)
+	}
+	if v.Now, err = ro.Timestamp(); err != nil {
+		return v, changestream.Classify("read", "table "+s.tables.Partitions, err)
+	}
+	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), replicaColumns, s.readOptions()).Do(func(row *spanner.Row) error {
+		var stream string
+		var capacity int64
+		var r changestream.Replica
+		if err := row.Columns(&stream, &r.ID, &r.Epoch, &r.Endpoints, &capacity, &r.LastSeen); err != nil {
+			return err
+		}
+		r.Capacity = int(capacity)
+		v.Replicas = append(v.Replicas, r)
+		return nil
+	})
+	return v, changestream.Classify("read", "table "+s.tables.Replicas, err)
+}
+
+func (s *Spanner) readOptions() *spanner.ReadOptions {
+	return &spanner.ReadOptions{Priority: spannerpb.RequestOptions_PRIORITY_HIGH, RequestTag: "spancast-view"}
+}
+
+// Commit implements changestream.Store: one read-write transaction, that reads
+// only the rows it is about.
+func (s *Spanner) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
+	var result changestream.Result
+	_, err := s.client.ReadWriteTransactionWithOptions(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		current, err := s.read(ctx, tx, tokens(c))
+		if err != nil {
+			return err
+		}
+		exists := false
+		if len(c.Roots) > 0 {
+			if exists, err = s.exists(ctx, tx); err != nil {
+				return err
+			}
+		}
+		var writes []write
+		writes, result = decide(current, exists, c)
+		return tx.BufferWrite(s.mutations(writes, c))
+	}, spanner.TransactionOptions{
+		TransactionTag: "spancast-lease", CommitPriority: spannerpb.RequestOptions_PRIORITY_HIGH, ExcludeTxnFromChangeStreams: true,
+	})
+	return result, changestream.Classify("write", "table "+s.tables.Partitions, err)
+}
+
+func (s *Spanner) read(ctx context.Context, tx *spanner.ReadWriteTransaction, wanted []changestream.PartitionToken) (rows, error) {
+	current := make(rows, len(wanted))
+	if len(wanted) == 0 {
+		return current, nil
+	}
+	keys := make([]spanner.KeySet, len(wanted))
+	for i, token := range wanted {
+		keys[i] = spanner.Key{s.stream, string(token)}
+	}
+	err := tx.Read(ctx, s.tables.Partitions, spanner.KeySets(keys...), partitionColumns).Do(func(row *spanner.Row) error {
+		p, err := scanPartition(row)
+		current[p.Token] = p
+		return err
+	})
+	return current, err
+}
+
+func (s *Spanner) exists(ctx context.Context, tx *spanner.ReadWriteTransaction) (bool, error) {
+	found := false
+	err := tx.ReadWithOptions(ctx, s.tables.Partitions, spanner.Key{s.stream}.AsPrefix(), []string{"Token"}, &spanner.ReadOptions{Limit: 1}).Do(func(*spanner.Row) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
+func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mutation {
+	var out []*spanner.Mutation
+	for _, w := range writes {
+		key := spanner.Key{s.stream, string(w.Token)}
+		switch {
+		case w.remove:
+			out = append(out, spanner.Delete(s.tables.Partitions, key))
+		case w.isNew:
+			out = append(out, spanner.InsertOrUpdate(s.tables.Partitions, partitionColumns, []any{
+				s.stream, string(w.Token), parents(w.Parents), truncate(w.Start), null(w.End), string(w.State), truncate(w.Position),
+				w.Owner, w.Epoch, null(w.Expiry), truncate(w.CreatedAt), null(w.FinishedAt),
+			}))
+		default:
+			out = append(out, spanner.Update(s.tables.Partitions,
+				[]string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"},
+				[]any{s.stream, string(w.Token), null(w.End), string(w.State), w.Position, w.Owner, w.Epoch, null(w.Expiry), null(w.FinishedAt)}))
+		}
+	}
+	if r := c.Replica; r != nil {
+		endpoints := append([]string{}, r.Endpoints...)
+		out = append(out, spanner.InsertOrUpdate(s.tables.Replicas, replicaColumns, []any{s.stream, r.ID, r.Epoch, endpoints, int64(r.Capacity), truncate(r.LastSeen)}))
+	}
+	for _, id := range c.Gone {
+		out = append(out, spanner.Delete(s.tables.Replicas, spanner.Key{s.stream, id}))
+	}
+	return out
+}
+
+func scanPartition(row *spanner.Row) (changestream.Partition, error) {
+	var stream, token, state string
+	var parents []string
+	var p changestream.Partition
+	var end, expiry, finished spanner.NullTime
+	err := row.Columns(&stream, &token, &parents, &p.Start, &end, &state, &p.Position, &p.Owner, &p.Epoch, &expiry, &p.CreatedAt, &finished)
+	p.Token, p.State, p.End, p.Expiry, p.FinishedAt = changestream.PartitionToken(token), changestream.State(state), end.Time, expiry.Time, finished.Time
+	for _, parent := range parents {
+		p.Parents = append(p.Parents, changestream.PartitionToken(parent))
+	}
+	return p, err
+}
+
+func parents(tokens []changestream.PartitionToken) []string {
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = string(t)
+	}
+	return out
+}
+
+func null(t time.Time) spanner.NullTime {
+	return spanner.NullTime{Time: truncate(t), Valid: !t.IsZero()}
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/checkpoint"
+	"github.com/spancast/spancast/cmd/spancast/internal/bootstrap"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/cmd/spancast/internal/connect"
+)
+
+func newAdmin(cfg *config.Loaded) *cobra.Command {
+	cmd := &cobra.Command{Use: "admin", Short: "Set up and mend what the service keeps in Spanner"}
+	cmd.AddCommand(newBootstrap(cfg))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q", args[0])
+		}
+		return cmd.Help()
+	}
+	return cmd
+}
+
+func newBootstrap(cfg *config.Loaded) *cobra.Command {
+	var printOnly bool
+	var watch, dialect string
+	cmd := &cobra.Command{
+		Use:   "bootstrap",
+		Short: "Create the metadata tables, and if asked the change stream",
+		Long: "Creates the metadata tables where they are missing; with --watch the change stream too; on an\n" +
+			"emulator also the instance and the database. What exists is left as it is, so the command\n" +
+			"can be run again. With --print nothing is created: the statements are printed, and the grants\n" +
+			"that a database role needs.",
+		Example: "  spancast admin bootstrap --watch ALL\n  spancast admin bootstrap --watch 'Orders(Status, Total), Users' --print",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o := bootstrap.Options{Watch: watch, Out: cmd.OutOrStdout()}
+			var err error
+			if o.Dialect, err = parseDialect(dialect); err != nil {
+				return err
+			}
+			needs := []string{"DATABASE"}
+			if watch != "" || printOnly {
+				needs = append(needs, "CHANGE_STREAM")
+			}
+			if err := checked(cfg, needs...); err != nil {
+				return err
+			}
+			if printOnly {
+				printStatements(cmd.OutOrStdout(), cfg, o)
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), 4*connect.Timeout)
+			defer cancel()
+			return failed(bootstrap.Run(ctx, cfg, o))
+		},
+	}
+	cfg.BindFlags(cmd.Flags(), "DATABASE", "CHANGE_STREAM", "METADATA_DATABASE", "SPANNER_ENDPOINT", "METADATA_ENDPOINT", "METADATA_PREFIX", "DATABASE_ROLE")
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&watch, "watch", "", "create the change stream, for ALL or for tables as in CREATE CHANGE STREAM … FOR")
+	cmd.Flags().BoolVar(&printOnly, "print", false, "print the statements and grants, and create nothing")
+	cmd.Flags().StringVar(&dialect, "dialect", "googlesql", "dialect of a database that is created, and of what --print prints: googlesql or postgresql")
+	return cmd
+}
+
+func parseDialect(name string) (changestream.Dialect, error) {
+	switch strings.ToLower(name) {
+	case "googlesql":
+		return changestream.GoogleSQL, nil
+	case "postgresql":
+		return changestream.PostgreSQL, nil
+	}
+	return "", fmt.Errorf("--dialect %q is not one of googlesql, postgresql", name)
+}
+
+func printStatements(w io.Writer, cfg *config.Loaded, o bootstrap.Options) {
+	info := changestream.Info{Database: string(cfg.Database), Stream: cfg.ChangeStream, Dialect: o.Dialect}
+	same := cfg.Metadata().Database == cfg.Database
+	comment := func(text string) { fmt.Fprintf(w, "-- %s\n", text) }
+	comment("metadata tables, in " + string(cfg.Metadata().Database))
+	for _, s := range checkpoint.DDL(string(cfg.MetadataPrefix), o.Dialect) {
+		fmt.Fprintf(w, "%s;\n", s)
+	}
+	if o.Watch != "" {
+		comment("change stream, in " + info.Database)
+		fmt.Fprintf(w, "%s;\n", bootstrap.StreamDDL(info.Stream, o.Watch, o.Dialect))
+	}
+	role := cfg.DatabaseRole
+	if role == "" {
+		role = "spancast_reader"
+	}
+	comment("least privilege with fine-grained access control, in " + info.Database + "; SPANCAST_DATABASE_ROLE=" + role)
+	for _, s := range checkpoint.Grants(string(cfg.MetadataPrefix), info, role, same) {
+		fmt.Fprintf(w, "%s;\n", s)
+	}
+	comment("IAM for the service's identity: roles/spanner.fineGrainedAccessUser and, for the role, roles/spanner.databaseRoleUser;")
+	comment("without fine-grained access control: roles/spanner.databaseReader on the source, and reading and writing on the metadata tables.")
+}

@@ -1,0 +1,136 @@
+// Package cli is the command line of spancast: one file a command.
+//
+// Commands return errors; Main turns them into a line on stderr and an exit
+// status: 0 fine, 1 failed while running, 2 wrong usage or configuration.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+)
+
+// The exit statuses.
+const (
+	statusOK     = 0
+	statusFailed = 1
+	statusUsage  = 2
+)
+
+// Main runs the command that the arguments name and returns its exit status.
+func Main(args []string) int {
+	ctx, stop := untilSignal()
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return statusOK
+	}
+	var ran *runError
+	if !errors.As(err, &ran) { // cobra's own: flags, arguments, unknown commands
+		fmt.Fprintf(os.Stderr, "%s: %v\nRun '%s --help' for usage.\n", cmd.CommandPath(), err, cmd.CommandPath())
+		return statusUsage
+	}
+	if ran.err != nil {
+		for line := range strings.Lines(explain(ran.err)) {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.CommandPath(), strings.TrimRight(line, "\n"))
+		}
+	}
+	return ran.status
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends. A second
+// ends the process at once.
+func untilSignal() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(statusFailed)
+	}()
+	return ctx, cancel
+}
+
+// A runError is an error of a command that was called rightly.
+type runError struct {
+	err    error // nil when everything has been said
+	status int
+}
+
+func (e *runError) Error() string { return fmt.Sprint(e.err) }
+
+func (e *runError) Unwrap() error { return e.err }
+
+// failed marks an error as one of running; what the configuration names and
+// does not exist is one of configuration.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch changestream.CauseOf(err) {
+	case changestream.NoDatabase, changestream.NoStream, changestream.NoTables, changestream.PositionTooOld:
+		return &runError{err, statusUsage}
+	}
+	return &runError{err, statusFailed}
+}
+
+// misconfigured marks an error as one of configuration.
+func misconfigured(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &runError{err, statusUsage}
+}
+
+// explain adds the way out to errors that have one.
+func explain(err error) string {
+	text := err.Error()
+	switch changestream.CauseOf(err) {
+	case changestream.NoDatabase:
+		return text + "; correct SPANCAST_DATABASE, or create it (on an emulator: spancast admin bootstrap)"
+	case changestream.NoStream:
+		return text + "; correct SPANCAST_CHANGE_STREAM, or create it: spancast admin bootstrap --watch ALL"
+	case changestream.NoTables:
+		return text + "; create the metadata tables: spancast admin bootstrap (SPANCAST_METADATA_DATABASE and SPANCAST_METADATA_PREFIX say where)"
+	case changestream.Denied:
+		return text + "; spancast admin bootstrap --print shows the grants that are needed"
+	case changestream.Unreachable:
+		return text + "; check SPANCAST_SPANNER_ENDPOINT, SPANCAST_METADATA_ENDPOINT or SPANNER_EMULATOR_HOST, and that Spanner is there"
+	case changestream.PositionTooOld:
+		return text + "; set SPANCAST_START_AT to a time that the change stream still keeps"
+	}
+	return text
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "spancast",
+		Short: "Publish the changes of a Cloud Spanner change stream over ZeroMQ",
+		Long: "Spancast reads a Cloud Spanner change stream and publishes every row change over ZeroMQ.\n" +
+			"It is configured by environment variables (spancast config lists them); flags of the\nsame names override them.",
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	cfg := config.Load()
+	root.AddCommand(newServe(cfg), newDemo(), newTail(), newEmulator(), newAdmin(cfg), newValidate(cfg), newConfig(cfg), newVersion())
+	return root
+}
+
+// checked returns what fails unless the configuration has no faults and has the
+// variables that are needed.
+func checked(cfg *config.Loaded, needs ...string) error {
+	return misconfigured(cfg.Validate(needs...))
+}

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/cmd/spancast/internal/service"
+)
+
+func newServe(cfg *config.Loaded) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Read the change stream and publish every change",
+		Long: "Reads the change stream and publishes every change until it is told to stop: SIGTERM or\n" +
+			"Ctrl-C end it in order (what was read is published, positions are saved, partitions given\n" +
+			"to other replicas), a second one at once.",
+		Example: "  export SPANCAST_DATABASE=projects/P/instances/I/databases/D SPANCAST_CHANGE_STREAM=Everything\n" +
+			"  spancast admin bootstrap\n  spancast serve",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checked(cfg, "DATABASE", "CHANGE_STREAM"); err != nil {
+				return err
+			}
+			s, err := service.Open(cmd.Context(), cfg, newLogger(cfg))
+			if err != nil {
+				return failed(err)
+			}
+			defer s.Close()
+			return failed(s.Run(cmd.Context()))
+		},
+	}
+	cfg.BindFlags(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	return cmd
+}

@@ -1,0 +1,113 @@
+// Package connect opens clients of Spanner as the configuration says.
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"cloud.google.com/go/spanner"
+	database "cloud.google.com/go/spanner/admin/database/apiv1"
+	instance "cloud.google.com/go/spanner/admin/instance/apiv1"
+	"google.golang.org/api/option"
+	gtransport "google.golang.org/api/transport/grpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/cmd/spancast/internal/version"
+)
+
+// Timeout is how long Spanner may take to answer when the service starts.
+const Timeout = 15 * time.Second
+
+const (
+	googleEndpoint = "spanner.googleapis.com:443"
+	userAgent      = "spancast/" + version.Number
+	// Windows of gRPC, in bytes: how much may arrive of one query, and of all
+	// on a connection, before it is read.
+	streamWindow = 512 << 10
+	connWindow   = 8 << 20
+	readBuffer   = 256 << 10
+)
+
+// Reach checks that somebody listens where the configuration says, if it names
+// a place: clients of Spanner try for ever, and do not say why.
+func Reach(ctx context.Context, t config.Target) error {
+	if t.Endpoint == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.Endpoint)
+	if err != nil {
+		return &changestream.Error{Op: "connect to", Thing: "Spanner at " + t.Endpoint, Cause: changestream.Unreachable, Err: plainError(err)}
+	}
+	return conn.Close()
+}
+
+// plainError leaves out what net puts around the reason.
+func plainError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err
+	}
+	return err
+}
+
+func options(t config.Target) []option.ClientOption {
+	opts := []option.ClientOption{option.WithUserAgent(userAgent)}
+	if t.Endpoint != "" {
+		opts = append(opts, option.WithEndpoint(t.Endpoint))
+	}
+	if t.PlainText {
+		opts = append(opts, option.WithoutAuthentication(), option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
+	}
+	return opts
+}
+
+// Client opens a client for a database. It does not wait for an answer.
+func Client(ctx context.Context, t config.Target, role string) (*spanner.Client, error) {
+	client, err := spanner.NewClientWithConfig(ctx, string(t.Database), spanner.ClientConfig{
+		DatabaseRole: role, DisableNativeMetrics: t.PlainText, UserAgent: userAgent,
+	}, options(t)...)
+	if err != nil {
+		return nil, fmt.Errorf("open a client for %s: %w", t.Database, err)
+	}
+	return client, nil
+}
+
+// Dialer opens connections for queries.
+func Dialer(t config.Target) changestream.Dialer {
+	tuning := []grpc.DialOption{
+		grpc.WithUserAgent(userAgent), grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithReadBufferSize(readBuffer), grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * time.Minute, PermitWithoutStream: false}),
+	}
+	if t.PlainText {
+		return func(context.Context) (*grpc.ClientConn, error) {
+			return grpc.NewClient("passthrough:///"+t.Endpoint, append(tuning, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+		}
+	}
+	opts := []option.ClientOption{option.WithEndpoint(googleEndpoint), option.WithScopes(spanner.Scope)}
+	if t.Endpoint != "" {
+		opts[0] = option.WithEndpoint(t.Endpoint)
+	}
+	for _, d := range tuning {
+		opts = append(opts, option.WithGRPCDialOption(d))
+	}
+	return func(ctx context.Context) (*grpc.ClientConn, error) { return gtransport.Dial(ctx, opts...) }
+}
+
+// DatabaseAdmin opens a client for changing schemas.
+func DatabaseAdmin(ctx context.Context, t config.Target) (*database.DatabaseAdminClient, error) {
+	return database.NewDatabaseAdminClient(ctx, options(t)...)
+}
+
+// InstanceAdmin opens a client for creating instances.
+func InstanceAdmin(ctx context.Context, t config.Target) (*instance.InstanceAdminClient, error) {
+	return instance.NewInstanceAdminClient(ctx, options(t)...)
+}

@@ -1,0 +1,213 @@
+// Package service is what spancast serve runs: it joins the reader of the change
+// stream, the metadata tables and the publisher, and takes them apart in order.
+//
+//	Spanner --> changestream.Stream --> publisher.Sink --> Publisher.Run --> libzmq
+//	                  |  ^                                       |
+//	                  |  +------------ Progress -----------------+
+//	                  v
+//	            checkpoint.Spanner
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"cloud.google.com/go/spanner"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/checkpoint"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/cmd/spancast/internal/connect"
+	"github.com/spancast/spancast/cmd/spancast/internal/version"
+	"github.com/spancast/spancast/publisher"
+	"github.com/spancast/spancast/topics"
+)
+
+// Times of the end. Together they stay within the ten seconds that Cloud Run
+// gives, and the leases are given back first.
+const (
+	drainTimeout = 4 * time.Second
+	linger       = 3 * time.Second
+)
+
+// A Service is a replica, ready to run.
+type Service struct {
+	cfg     *config.Loaded
+	log     *slog.Logger
+	info    changestream.Info
+	replica changestream.Replica
+	source  *spanner.Client
+	store   *spanner.Client
+
+	router  atomic.Pointer[topics.Router]
+	rules   *topics.RulesFile
+	pub     *publisher.Publisher
+	stream  *changestream.Stream
+	health  *health
+	leaving atomic.Bool
+}
+
+// Open connects to everything and checks it, so that what is wrong is said
+// before anything is read. Close must follow.
+func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (_ *Service, err error) {
+	s := &Service{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	for _, step := range []func(context.Context) error{s.connect, s.openTopics, s.openPublisher, s.openStream, s.openHealth} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// connect opens the clients and looks at the stream and the tables.
+func (s *Service) connect(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, connect.Timeout)
+	defer cancel()
+	if s.source, s.info, err = Describe(ctx, s.cfg); err != nil {
+		return err
+	}
+	target := s.cfg.Metadata()
+	if err := connect.Reach(ctx, target); err != nil {
+		return err
+	}
+	// A client of its own: streams cannot starve leases.
+	if s.store, err = connect.Client(context.WithoutCancel(ctx), target, s.cfg.DatabaseRole); err != nil {
+		return err
+	}
+	_, err = s.tables().View(ctx)
+	return err
+}
+
+// Describe opens a client for the source database and looks the stream up. The
+// client is returned even with an error, when there is one.
+func Describe(ctx context.Context, cfg *config.Loaded) (*spanner.Client, changestream.Info, error) {
+	target := cfg.Source()
+	if err := connect.Reach(ctx, target); err != nil {
+		return nil, changestream.Info{}, err
+	}
+	client, err := connect.Client(context.WithoutCancel(ctx), target, cfg.DatabaseRole)
+	if err != nil {
+		return nil, changestream.Info{}, err
+	}
+	info, err := changestream.Describe(ctx, client, cfg.ChangeStream)
+	return client, info, err
+}
+
+func (s *Service) tables() *checkpoint.Spanner {
+	return checkpoint.NewSpanner(s.store, s.info, string(s.cfg.MetadataPrefix))
+}
+
+// ownTable tells whether a table of the source is one of the metadata tables: a
+// stream FOR ALL would watch them too, and every checkpoint would be a change.
+func (s *Service) ownTable() func(string) bool {
+	if s.cfg.Metadata().Database != s.cfg.Database {
+		return func(string) bool { return false }
+	}
+	own := checkpoint.TablesOf(string(s.cfg.MetadataPrefix))
+	return func(table string) bool { return table == own.Partitions || table == own.Replicas || table == own.Keys }
+}
+
+func (s *Service) openPublisher(context.Context) (err error) {
+	s.replica = newReplica()
+	s.pub, err = publisher.New(publisher.Options{
+		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, SendHWM: s.cfg.SendHWM,
+		Slow: publisher.SlowPolicy(s.cfg.SlowSubscriber), BlockTimeout: s.cfg.BlockTimeout, Heartbeat: s.cfg.ZMTPHeartbeat,
+		MaxBuffer: int64(s.cfg.MaxBuffer), ResolvedInterval: s.cfg.ResolvedInterval, Linger: linger, RequireSubscriber: s.cfg.RequireSubscriber,
+		Router: s.router.Load, NewBody: s.newBody(), Ignore: s.ownTable(),
+		Resolved: func() (time.Time, time.Time) { return s.stream.Resolved() }, Hello: s.hello, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%s_BIND and %s_CONNECT: %w", config.Prefix, config.Prefix, err)
+	}
+	if s.replica.Endpoints = s.cfg.Advertise; len(s.replica.Endpoints) == 0 {
+		s.replica.Endpoints = reachable(s.pub.Endpoints())
+	}
+	return nil
+}
+
+func (s *Service) newBody() func() publisher.Body {
+	switch s.cfg.Format {
+	case config.CloudEvents:
+		return func() publisher.Body { return publisher.NewCloudEvents(s.info) }
+	case config.Debezium:
+		return func() publisher.Body { return publisher.NewDebezium(s.info, version.Number) }
+	}
+	return func() publisher.Body { return publisher.Native{} }
+}
+
+func (s *Service) openStream(context.Context) (err error) {
+	s.stream, err = changestream.New(changestream.Options{
+		Info: s.info, Dial: connect.Dialer(s.cfg.Source()), Role: s.cfg.DatabaseRole, Replica: s.replica, Store: s.tables(),
+		NewSink: s.pub.Sink, Drained: s.pub.Drained, OnGap: s.pub.Gap,
+		Start: s.cfg.StartAt.Time, OnGapPolicy: changestream.GapPolicy(s.cfg.OnGap),
+		QueryWindow: s.cfg.QueryWindow, Heartbeat: s.cfg.Heartbeat, CheckpointInterval: s.cfg.CheckpointInterval,
+		CheckpointLag: s.cfg.CheckpointLag, Lease: s.cfg.Lease, DrainTimeout: drainTimeout, MaxPartitions: s.cfg.MaxPartitions,
+		Gate: s.cfg.Source().PlainText, Log: s.log,
+	})
+	return err
+}
+
+// Run serves until ctx is done, then ends in order: not ready any more, reading
+// stopped, what was read published, positions saved and partitions given back,
+// sockets emptied.
+func (s *Service) Run(ctx context.Context) error {
+	s.log.Info(s.banner())
+	reading, stopReading := context.WithCancelCause(ctx)
+	defer stopReading(nil)
+	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBeside()
+	published := make(chan error, 1)
+	go func() {
+		err := s.pub.Run(beside)
+		stopReading(err) // without a socket there is no use in reading
+		published <- err
+	}()
+	context.AfterFunc(reading, func() { s.leaving.Store(true) })
+	others := s.startOthers(beside)
+	err := s.stream.Run(reading)
+	s.leaving.Store(true)
+	stopBeside()
+	err = errors.Join(err, <-published)
+	others()
+	if err == nil {
+		s.log.Info("ended", "messages", s.pub.Stats().Messages.Load())
+	}
+	return err
+}
+
+// startOthers starts what runs beside the pipe, and returns what waits for it.
+func (s *Service) startOthers(ctx context.Context) (wait func()) {
+	done := make(chan struct{}, 3)
+	go func() { s.watchRules(ctx); done <- struct{}{} }()
+	go func() { s.health.serve(ctx); done <- struct{}{} }()
+	go func() { s.report(ctx); done <- struct{}{} }()
+	return func() {
+		for range cap(done) {
+			<-done
+		}
+	}
+}
+
+// Close closes the clients.
+func (s *Service) Close() {
+	for _, c := range []*spanner.Client{s.source, s.store} {
+		if c != nil {
+			c.Close()
+		}
+	}
+	if s.health != nil {
+		s.health.close()
+	}
+}
+
+// Endpoints are those that subscribers on this machine can connect to.
+func (s *Service) Endpoints() []string { return s.pub.Endpoints() }

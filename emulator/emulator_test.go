@@ -1,0 +1,102 @@
+package emulator_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
+	sppb "cloud.google.com/go/spanner/apiv1/spannerpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/spancast/spancast/emulator"
+)
+
+func TestOptions_NameEveryFault(t *testing.T) {
+	_, err := emulator.Start(t.Context(), emulator.Options{Port: -1, Partitions: 5000, ChurnEvery: time.Nanosecond, Faults: emulator.Faults{AbortEvery: 1}})
+	for _, name := range []string{"Port", "Partitions", "ChurnEvery", "AbortEvery"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
+	}
+}
+
+func TestClose_TwiceAndAfterwards(t *testing.T) {
+	s, err := emulator.Start(t.Context(), emulator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Restart(t.Context()); err == nil {
+		t.Error("Restart after Close")
+	}
+}
+
+func TestUnimplemented_NamesItself(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	_, err := databasepb.NewDatabaseAdminClient(f.conn).CreateBackup(limit(t), &databasepb.CreateBackupRequest{})
+	if status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "CreateBackup") {
+		t.Errorf("got %v", err)
+	}
+	for sql, what := range map[string]string{
+		"SELECT Id FROM Items TABLESAMPLE RESERVOIR (1 ROWS)": "TABLESAMPLE",
+		"SELECT V COLLATE 'x' FROM Items":                     "",
+		"SELECT * REPLACE (1 AS Id) FROM Items":               "REPLACE",
+	} {
+		_, err := f.texts(t, sql, nil)
+		if code := status.Code(err); code != codes.Unimplemented && code != codes.InvalidArgument || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+func TestUnknownDatabase_IsNotFoundWithResourceInfo(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	_, err := sppb.NewSpannerClient(f.conn).CreateSession(limit(t), &sppb.CreateSessionRequest{Database: "projects/p/instances/i/databases/nothing"})
+	if status.Code(err) != codes.NotFound || len(status.Convert(err).Details()) != 1 {
+		t.Errorf("got %v %v", err, status.Convert(err).Details())
+	}
+}
+
+func TestCommand_ServesUntilItsContextEnds(t *testing.T) {
+	c := emulator.NewCommand()
+	flags := flag.NewFlagSet("emulator", flag.ContinueOnError)
+	c.Flags(flags)
+	if err := flags.Parse([]string{"--port", "0", "--fail", "UNAVAILABLE", "--fail-after", "3", "--database", database}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	var out bytes.Buffer
+	if err := c.Run(ctx, &out); err != nil || !strings.Contains(out.String(), "SPANNER_EMULATOR_HOST=127.0.0.1:") {
+		t.Errorf("%q %v", out.String(), err)
+	}
+	if c.Options.Faults.Fail != codes.Unavailable {
+		t.Errorf("--fail gave %v", c.Options.Faults.Fail)
+	}
+}
+
+func TestCommand_SaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"--fail NOTHING", "--fail"}, {"--dialect mysql", "--dialect"}, {"--load 5", "--load-stream"}, {"--schema x", "--database"}, {"--port 99999", "Port"},
+	} {
+		command := emulator.NewCommand()
+		flags := flag.NewFlagSet("emulator", flag.ContinueOnError)
+		command.Flags(flags)
+		if err := flags.Parse(strings.Fields(c.args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}

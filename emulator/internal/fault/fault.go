@@ -1,0 +1,80 @@
+// Package fault says what goes wrong on demand, for tests of clients.
+package fault
+
+import (
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/spancast/spancast/emulator/internal/changes"
+)
+
+// Faults are the faults in force. The zero value is none.
+type Faults struct {
+	// Fail ends each change stream query with this code after FailAfter
+	// frames: Unavailable, DeadlineExceeded, Internal, ResourceExhausted or
+	// any other.
+	Fail      codes.Code
+	FailAfter int
+	// FrameDelay is waited before each frame of a change stream query.
+	FrameDelay time.Duration
+	// NoResumeTokens leaves resume tokens out of change stream frames;
+	// ConstantResumeTokens sends the same one in each, as Google's emulator does.
+	NoResumeTokens       bool
+	ConstantResumeTokens bool
+	// OneRowPerFrame sends each record in a frame of its own.
+	OneRowPerFrame bool
+	// ChunkSize cuts values longer than this many bytes; 0: 1 MiB.
+	ChunkSize int
+	// NoChildRecord ends partitions without their child records; Silent answers
+	// change stream queries with nothing at all, for ever.
+	NoChildRecord bool
+	Silent        bool
+	// NullArrays sends NULL instead of the empty arrays of a change record,
+	// NullParents sends [NULL] as the parents of first partitions.
+	NullArrays  bool
+	NullParents bool
+	// SeparateChildren sends a record for each child partition instead of one
+	// for all.
+	SeparateChildren bool
+	// TokenLife makes partition tokens expire this long after their partition
+	// began; 0: with retention.
+	TokenLife time.Duration
+	// SharedTimestamps lets transactions on different rows have one commit
+	// timestamp.
+	SharedTimestamps bool
+	// CommitDelay is waited before each commit.
+	CommitDelay time.Duration
+	// AbortEvery aborts every n-th commit; 0: none.
+	AbortEvery int
+}
+
+// Shape is the part of the faults that is about the form of answers.
+func (f *Faults) Shape() changes.Shape {
+	return changes.Shape{NullArrays: f.NullArrays, NullParents: f.NullParents, SeparateChildren: f.SeparateChildren,
+		NoChild: f.NoChildRecord, Silent: f.Silent, OneRow: f.OneRowPerFrame || f.NullArrays, TokenLife: f.TokenLife}
+}
+
+// Switch holds the faults in force; they may change at any time.
+type Switch struct {
+	now     atomic.Pointer[Faults]
+	commits atomic.Int64
+}
+
+// Set puts faults in force, in place of those before.
+func (s *Switch) Set(f Faults) { s.now.Store(&f) }
+
+// Get is the faults in force.
+func (s *Switch) Get() *Faults {
+	if f := s.now.Load(); f != nil {
+		return f
+	}
+	return &Faults{}
+}
+
+// AbortNow reports whether this commit is one to abort.
+func (s *Switch) AbortNow() bool {
+	n := s.Get().AbortEvery
+	return n > 0 && s.commits.Add(1)%int64(n) == 0
+}

@@ -1,0 +1,116 @@
+package publisher
+
+import (
+	"strconv"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/internal/jsonscan"
+	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/topics"
+)
+
+// A batch is messages of one partition, complete but for their counters, and the
+// mark that follows them. All their bytes are in one piece of memory.
+type batch struct {
+	data    []byte
+	entries []entry
+	records []recordPart
+	mark    changestream.Mark
+	done    chan struct{} // closed when it was dealt with, if set
+	size    int64         // of the buffer budget that it holds
+}
+
+// A span is a piece of a batch's data.
+type span struct{ from, to int32 }
+
+func (b *batch) at(s span) []byte { return b.data[s.from:s.to] }
+
+// An entry is one message.
+type entry struct {
+	route   *topics.Route
+	record  int32
+	topic   span // empty when the route has one topic
+	version span
+	body    span
+}
+
+// A recordPart is what the messages of one record have in common.
+type recordPart struct {
+	schema     *changestream.Schema
+	attributes span
+}
+
+// mark from: data is appended, and its span is from there to the end.
+func (b *batch) since(from int) span { return span{int32(from), int32(len(b.data))} }
+
+func (b *batch) reset() {
+	clear(b.entries)
+	clear(b.records)
+	*b = batch{data: b.data[:0], entries: b.entries[:0], records: b.records[:0]}
+}
+
+// maxBatch bounds a batch, in bytes, so that spans fit and no subscriber waits
+// behind too much of one partition.
+const maxBatch = 1 << 30
+
+// add appends the messages of a record.
+func (b *batch) add(c *Change, planner *topics.Planner, body Body) error {
+	rec := c.Record
+	b.appendAttributes(rec)
+	record := int32(len(b.records) - 1)
+	for i := range rec.Mods {
+		c.Mod, c.Index = &rec.Mods[i], i
+		routes := planner.Routes(rec, c.Mod)
+		if len(routes) == 0 {
+			continue
+		}
+		e := entry{record: record}
+		e.version = b.appendVersion(rec, i)
+		c.Version = b.at(e.version)
+		var err error
+		from := len(b.data)
+		if b.data, err = body.Append(b.data, c); err != nil {
+			return err
+		}
+		e.body = b.since(from)
+		for _, route := range routes {
+			e.route, e.topic = route, span{}
+			if _, static := route.Static(); !static {
+				from := len(b.data)
+				if b.data, err = route.Append(b.data, rec, c.Mod); err != nil {
+					return err
+				}
+				e.topic = b.since(from)
+			}
+			b.entries = append(b.entries, e)
+		}
+	}
+	return nil
+}
+
+func (b *batch) appendVersion(rec *changestream.DataChangeRecord, mod int) span {
+	from := len(b.data)
+	var timestamp [message.TimestampLen]byte
+	b.data = message.AppendVersion(b.data, changestream.AppendTimestamp(timestamp[:0], rec.CommitTimestamp), rec.ServerTransactionID, rec.RecordSequence, mod)
+	return b.since(from)
+}
+
+// appendAttributes writes the attributes of a record; see message.Attributes.
+func (b *batch) appendAttributes(rec *changestream.DataChangeRecord) {
+	from := len(b.data)
+	d := jsonscan.AppendString(append(b.data, `{"table":`...), rec.Schema.Table)
+	d = jsonscan.AppendString(append(d, `,"op":`...), string(rec.ModType))
+	d = jsonscan.AppendString(append(d, `,"capture":`...), string(rec.ValueCaptureType))
+	d = append(append(append(d, `,"schema":"`...), rec.Schema.Hash...), '"')
+	d = strconv.AppendInt(append(d, `,"records":`...), rec.RecordsInTransaction, 10)
+	d = strconv.AppendInt(append(d, `,"partitions":`...), rec.PartitionsInTransaction, 10)
+	d = strconv.AppendBool(append(d, `,"last":`...), rec.LastInTransaction)
+	if len(rec.TransactionTag) > 0 {
+		d = jsonscan.AppendString(append(d, `,"tag":`...), rec.TransactionTag)
+	}
+	if rec.SystemTransaction {
+		d = append(d, `,"system":true`...)
+	}
+	b.data = append(d, '}')
+	b.records = append(b.records, recordPart{schema: rec.Schema, attributes: b.since(from)})
+}

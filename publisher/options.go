@@ -1,0 +1,50 @@
+package publisher
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/topics"
+)
+
+// SlowPolicy says what is done when a subscriber's queue is full.
+type SlowPolicy string
+
+// The policies for slow subscribers.
+const (
+	SlowDrop  SlowPolicy = "drop"  // that subscriber loses messages
+	SlowBlock SlowPolicy = "block" // all wait for it, up to BlockTimeout, then it loses
+)
+
+// Options of a Publisher.
+type Options struct {
+	Epoch   string   // 16 hex digits, new for every process
+	Bind    []string // endpoints, at least one here or in Connect
+	Connect []string // forwarders
+
+	SendHWM          int // messages queued for one subscriber
+	Slow             SlowPolicy
+	BlockTimeout     time.Duration
+	Heartbeat        time.Duration // of ZMTP; 0: none
+	MaxBuffer        int64         // bytes of batches that are not sent yet
+	ResolvedInterval time.Duration
+	Linger           time.Duration // most time that the end may take to empty the sockets
+	// RequireSubscriber holds everything back while nobody is subscribed.
+	RequireSubscriber bool
+
+	// Router makes topics of changes. It is asked for every batch, so that new
+	// rules take effect.
+	Router func() *topics.Router
+	// NewBody makes the format of the bodies, for one sink.
+	NewBody func() Body
+	// Ignore names tables whose changes are not published.
+	Ignore func(table string) bool
+	// Resolved returns up to when everything was published, by this replica and
+	// by all; see changestream.Stream.Resolved.
+	Resolved func() (own, fleet time.Time)
+	// Hello returns what is said to newcomers.
+	Hello func() message.HelloBody
+
+	Log *slog.Logger
+}

@@ -1,0 +1,60 @@
+package publisher
+
+import (
+	"context"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/topics"
+)
+
+// Sink returns the sink of a partition.
+func (p *Publisher) Sink(partition changestream.Partition) changestream.Sink {
+	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}}
+}
+
+// A sink builds the batches of one partition, in the goroutine of its reader.
+type sink struct {
+	p       *Publisher
+	router  *topics.Router
+	planner *topics.Planner
+	body    Body
+	batch   *batch
+	change  Change
+	schema  *changestream.Schema // of the latest record
+	ignored bool
+}
+
+// Change implements changestream.Sink.
+func (s *sink) Change(rec *changestream.DataChangeRecord) error {
+	if s.schema != rec.Schema {
+		s.schema, s.ignored = rec.Schema, s.p.opt.Ignore(rec.Schema.Table)
+	}
+	if s.ignored {
+		return nil
+	}
+	b := s.begin()
+	s.change.Record = rec
+	return b.add(&s.change, s.planner, s.body)
+}
+
+// begin returns the batch that is being built.
+func (s *sink) begin() *batch {
+	if s.batch == nil {
+		s.batch = s.p.newBatch()
+		if router := s.p.opt.Router(); router != s.router {
+			s.router, s.planner = router, router.Planner()
+		}
+	}
+	return s.batch
+}
+
+// Flush implements changestream.Sink. It waits for room in the buffer.
+func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
+	b := s.begin()
+	b.mark = m
+	if err := s.p.submit(ctx, b); err != nil {
+		return err // the batch stays, for the next attempt
+	}
+	s.batch = nil
+	return nil
+}

@@ -1,0 +1,133 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/spanner"
+
+	"github.com/spancast/spancast/emulator"
+)
+
+const database = "projects/p/instances/i/databases/db"
+
+var ddl = []string{
+	"CREATE TABLE Orders (Id INT64 NOT NULL, Item STRING(MAX), Placed TIMESTAMP OPTIONS (allow_commit_timestamp = true)) PRIMARY KEY (Id)",
+	"CREATE CHANGE STREAM OrderStream FOR Orders",
+}
+
+// start runs an embedded Spanner whose partitions change every second or so.
+func start(t *testing.T, churn time.Duration) *emulator.Server {
+	t.Helper()
+	s, err := emulator.Start(t.Context(), emulator.Options{ChurnEvery: churn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// missing skips a test loudly, or fails it where CI is set.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("CI must be able to run this: "+format, args...)
+	}
+	fmt.Fprintf(os.Stderr, "SKIPPED: %s: "+format+"\n", append([]any{t.Name()}, args...)...)
+	t.Skipf(format, args...)
+}
+
+// command runs a program with SPANNER_EMULATOR_HOST set and returns its output.
+func command(ctx context.Context, t *testing.T, s *emulator.Server, dir, name string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Env = append(os.Environ(), "SPANNER_EMULATOR_HOST="+s.Addr(), "GOOGLE_CLOUD_PROJECT=p")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// write commits rows one after the other until the context ends, and returns
+// how many.
+func write(ctx context.Context, t *testing.T, s *emulator.Server, every time.Duration) int {
+	t.Helper()
+	client, err := spanner.NewClient(t.Context(), database, s.ClientOptions()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	n := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return n
+		case <-ticker.C:
+		}
+		m := spanner.Insert("Orders", []string{"Id", "Item", "Placed"}, []any{n, fmt.Sprint("item", n), spanner.CommitTimestamp})
+		if _, err := client.Apply(t.Context(), []*spanner.Mutation{m}); err != nil {
+			t.Error(err)
+			return n
+		}
+		n++
+	}
+}
+
+func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		missing(t, "npm: %v", err)
+	}
+	s := start(t, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	if _, err := os.Stat("node/node_modules/@google-cloud/spanner"); err != nil {
+		if out, err := command(ctx, t, s, "node", npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
+			missing(t, "npm install: %v\n%s", err, out)
+		}
+	}
+	out, err := command(ctx, t, s, "node", "node", "client.mjs")
+	if err != nil || !strings.Contains(out, "all good") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestTail_SeesEveryChangeOnceOverChurn(t *testing.T) {
+	bin := t.TempDir()
+	install := exec.CommandContext(t.Context(), "go", "install", "github.com/cloudspannerecosystem/spanner-change-streams-tail@v0.4.2")
+	install.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-mod=mod")
+	if out, err := install.CombinedOutput(); err != nil {
+		missing(t, "go install spanner-change-streams-tail: %v\n%s", err, out)
+	}
+	s := start(t, time.Second)
+	if err := s.CreateDatabase(database, emulator.GoogleSQL, ddl...); err != nil {
+		t.Fatal(err)
+	}
+	tail, end := context.WithTimeout(t.Context(), 7*time.Second)
+	defer end()
+	output := make(chan string, 1)
+	go func() {
+		out, _ := command(tail, t, s, ".", filepath.Join(bin, "spanner-change-streams-tail"), "-p", "p", "-i", "i", "-d", "db", "-s", "OrderStream", "--start", s.Now().Format(time.RFC3339Nano)) // it is ended by the deadline
+		output <- out
+	}()
+	writing, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	n := write(writing, t, s, 100*time.Millisecond)
+	out := <-output
+	for id := range n {
+		if seen := strings.Count(out, fmt.Sprintf(`"Id":"%d"`, id)); seen != 1 {
+			t.Errorf("row %d was seen %d times of %d rows", id, seen, n)
+		}
+	}
+	if n < 20 || t.Failed() {
+		t.Errorf("%d rows; the tool printed:\n%.3000s", n, out)
+	}
+}

@@ -1,0 +1,3 @@
+// Package test holds the tests of the whole: the spancast binary between a real
+// Spanner API and real subscribers.
+package test
