@@ -62,6 +62,7 @@ type Endpoint struct {
 	Replica string   `json:"replica"`
 	Epoch   string   `json:"epoch"`
 	Publish []string `json:"publish"`
+	Recover []string `json:"recover,omitempty"` // where its recovery endpoint listens
 }
 
 // ByeBody ends an epoch. Counters are the final ones of all levels.
