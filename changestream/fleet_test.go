@@ -262,13 +262,13 @@ func TestFleet_AnswersOfTheStoreMayBeLost(t *testing.T) {
 	for _, p := range replicas {
 		p.store.mute.Store(1 << 40)
 	}
-	for i := range 10 {
-		f.commit(10)
-		if i == 5 {
+	for i := range 40 {
+		f.commit(5)
+		f.everything()
+		if i == 20 {
 			replicas = append(replicas, f.join("c"))
 		}
 	}
-	f.everything()
 	for _, p := range replicas {
 		p.store.mute.Store(0)
 	}
