@@ -98,7 +98,7 @@ func (r *reader) frame(ctx context.Context, d *Decoder) error {
 			}
 			r.moved = true
 			r.source.stats.Records.Add(int64(records))
-			return inSink(r.sink.Flush(ctx, Mark{Progress: r.progress, Position: r.position}))
+			return inSink(r.sink.Flush(ctx, Mark{Progress: r.progress, Position: r.position, Records: records}))
 		case KindData:
 			rec := d.Data()
 			if r.seen.before(rec) {

@@ -12,6 +12,7 @@ type Stats struct {
 	EarlyEnds  atomic.Int64 // queries that ended before their time, without a child record
 	Stalls     atomic.Int64 // queries that fell silent and were given up
 	Commits    atomic.Int64 // to the store
-	LeasesLost atomic.Int64
+	LeasesLost atomic.Int64 // partitions that another replica took, or whose lease ran out
+	HandedOver atomic.Int64 // partitions given to another replica
 	Gaps       atomic.Int64 // partitions whose position was older than retention
 }

@@ -88,11 +88,7 @@ func (s *Stream) Stats() *Stats { return &s.stats }
 // positions and gives its partitions to others.
 func (s *Stream) Run(ctx context.Context) error {
 	defer s.src.conns.close()
-	c := &scheduler{
-		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result),
-		graph: NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Retention: s.opt.Info.Retention, Keep: keepFinished}),
-	}
-	return c.run(ctx)
+	return newScheduler(s).run(ctx)
 }
 
 // Probe asks for the partitions there are now, to see that the stream can be

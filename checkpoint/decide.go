@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"slices"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
@@ -17,11 +18,10 @@ type write struct {
 }
 
 // decide applies a commit to the rows that it names and returns what is to be
-// written. Rows must hold every partition of tokens(c) that is stored; exists
-// says whether the stream has any partition at all.
-func decide(current rows, exists bool, c changestream.Commit) ([]write, changestream.Result) {
-	d := decision{current: current, commit: c, written: make(map[changestream.PartitionToken]int)}
-	d.roots(exists)
+// written. Rows must hold every partition of tokens(c) that is stored.
+func decide(current rows, known facts, c changestream.Commit) ([]write, changestream.Result) {
+	d := decision{current: current, known: known, commit: c, written: make(map[changestream.PartitionToken]int)}
+	d.roots()
 	for _, u := range c.Updates {
 		d.update(u)
 	}
@@ -34,6 +34,23 @@ func decide(current rows, exists bool, c changestream.Commit) ([]write, changest
 		}
 	}
 	return d.writes, d.result
+}
+
+// facts are what a commit depends on besides the partitions that it names.
+type facts struct {
+	planted  bool            // the stream has partitions; for commits with roots
+	replicas map[string]bool // that there are; for those named by heirs(c)
+}
+
+// heirs are the replicas that a commit hands partitions to.
+func heirs(c changestream.Commit) []string {
+	var out []string
+	for _, u := range c.Updates {
+		if u.To != "" && !slices.Contains(out, u.To) {
+			out = append(out, u.To)
+		}
+	}
+	return out
 }
 
 // tokens are the partitions that a commit reads or writes.
@@ -53,6 +70,7 @@ func tokens(c changestream.Commit) []changestream.PartitionToken {
 
 type decision struct {
 	current rows
+	known   facts
 	commit  changestream.Commit
 	writes  []write
 	written map[changestream.PartitionToken]int // place in writes
@@ -71,11 +89,11 @@ func (d *decision) put(w write) {
 	d.current[w.Token] = w.Partition
 }
 
-func (d *decision) roots(exists bool) {
+func (d *decision) roots() {
 	if len(d.commit.Roots) == 0 {
 		return
 	}
-	if d.result.RootsExist = exists; exists {
+	if d.result.RootsExist = d.known.planted; d.known.planted {
 		return
 	}
 	for _, p := range d.commit.Roots {
@@ -97,8 +115,10 @@ func (d *decision) update(u changestream.Update) {
 	switch {
 	case u.Finished:
 		p.State, p.FinishedAt, p.Owner, p.Expiry = changestream.Finished, d.commit.Now, "", time.Time{}
-	case u.Expiry.IsZero():
-		p.Owner = ""
+	case u.To != "" && d.known.replicas[u.To]:
+		p.Owner, p.Epoch, p.End = u.To, p.Epoch+1, time.Time{}
+	case u.To != "", u.Expiry.IsZero():
+		p.Owner, p.Expiry = "", time.Time{}
 	}
 	d.put(write{Partition: p})
 	for _, child := range u.Children {
@@ -119,7 +139,8 @@ func (d *decision) child(child changestream.Partition) {
 
 func (d *decision) take(t changestream.Take) {
 	p, ok := d.current[t.Token]
-	if !ok || p.Epoch != t.Epoch || p.State == changestream.Finished || p.Owner != "" && p.Expiry.After(d.commit.Now) {
+	if !ok || p.Epoch != t.Epoch || p.State == changestream.Finished ||
+		p.Owner != "" && p.Owner != d.commit.Owner && p.Expiry.After(d.commit.Now) {
 		d.result.NotTaken = append(d.result.NotTaken, t.Token)
 		return
 	}

@@ -50,6 +50,12 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 	if v.Now, err = ro.Timestamp(); err != nil {
 		return v, changestream.Classify("read", "table "+s.tables.Partitions, err)
 	}
+	v.Replicas, err = s.Replicas(ctx)
+	return v, err
+}
+
+// Replicas implements changestream.Store: a strong read of a few rows.
+func (s *Spanner) Replicas(ctx context.Context) (out []changestream.Replica, err error) {
 	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), replicaColumns, s.readOptions()).Do(func(row *spanner.Row) error {
 		var stream string
 		var capacity int64
@@ -58,10 +64,10 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 			return err
 		}
 		r.Capacity = int(capacity)
-		v.Replicas = append(v.Replicas, r)
+		out = append(out, r)
 		return nil
 	})
-	return v, changestream.Classify("read", "table "+s.tables.Replicas, err)
+	return out, changestream.Classify("read", "table "+s.tables.Replicas, err)
 }
 
 func (s *Spanner) readOptions() *spanner.ReadOptions {
@@ -77,14 +83,12 @@ func (s *Spanner) Commit(ctx context.Context, c changestream.Commit) (changestre
 		if err != nil {
 			return err
 		}
-		exists := false
-		if len(c.Roots) > 0 {
-			if exists, err = s.exists(ctx, tx); err != nil {
-				return err
-			}
+		known, err := s.facts(ctx, tx, c)
+		if err != nil {
+			return err
 		}
 		var writes []write
-		writes, result = decide(current, exists, c)
+		writes, result = decide(current, known, c)
 		return tx.BufferWrite(s.mutations(writes, c))
 	}, spanner.TransactionOptions{
 		TransactionTag: "spancast-lease", CommitPriority: spannerpb.RequestOptions_PRIORITY_HIGH, ExcludeTxnFromChangeStreams: true,
@@ -109,13 +113,31 @@ func (s *Spanner) read(ctx context.Context, tx *spanner.ReadWriteTransaction, wa
 	return current, err
 }
 
-func (s *Spanner) exists(ctx context.Context, tx *spanner.ReadWriteTransaction) (bool, error) {
-	found := false
-	err := tx.ReadWithOptions(ctx, s.tables.Partitions, spanner.Key{s.stream}.AsPrefix(), []string{"Token"}, &spanner.ReadOptions{Limit: 1}).Do(func(*spanner.Row) error {
-		found = true
-		return nil
+func (s *Spanner) facts(ctx context.Context, tx *spanner.ReadWriteTransaction, c changestream.Commit) (facts, error) {
+	known := facts{replicas: make(map[string]bool)}
+	if len(c.Roots) > 0 {
+		err := tx.ReadWithOptions(ctx, s.tables.Partitions, spanner.Key{s.stream}.AsPrefix(), []string{"Token"}, &spanner.ReadOptions{Limit: 1}).Do(func(*spanner.Row) error {
+			known.planted = true
+			return nil
+		})
+		if err != nil {
+			return known, err
+		}
+	}
+	heirs := heirs(c)
+	if len(heirs) == 0 {
+		return known, nil
+	}
+	keys := make([]spanner.KeySet, len(heirs))
+	for i, id := range heirs {
+		keys[i] = spanner.Key{s.stream, id}
+	}
+	return known, tx.Read(ctx, s.tables.Replicas, spanner.KeySets(keys...), []string{"ReplicaId"}).Do(func(row *spanner.Row) error {
+		var id string
+		err := row.Columns(&id)
+		known.replicas[id] = true
+		return err
 	})
-	return found, err
 }
 
 func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mutation {

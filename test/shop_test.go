@@ -13,6 +13,7 @@ import (
 	"cloud.google.com/go/spanner"
 	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 
+	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
@@ -22,8 +23,10 @@ import (
 // of everything that was committed.
 type shop struct {
 	*spannerdb.DB
-	t   *testing.T
+	t   testing.TB
 	env map[string]string
+
+	metadata *checkpoint.Spanner // of partitions(), once it is needed
 
 	mu        sync.Mutex
 	committed map[string][]string // by row, its versions in order: the values of the column V
@@ -33,7 +36,7 @@ type shop struct {
 const shopStream = "Everything"
 
 // newShop makes a shop, with metadata tables beside it.
-func newShop(t *testing.T, host string) *shop {
+func newShop(t testing.TB, host string) *shop {
 	t.Helper()
 	db := spannerdb.New(t, host, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL,
 		`CREATE TABLE Orders (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,

@@ -187,6 +187,7 @@ func Run(t testing.TB, env map[string]string, args ...string) (status int, stdou
 type Replica struct {
 	*Process
 	Endpoint string // where it publishes
+	ID       string // in the metadata tables
 }
 
 // Serve starts spancast serve on a free port, with short intervals, and waits
@@ -206,7 +207,7 @@ func Serve(t testing.TB, env map[string]string) *Replica {
 	if endpoint == nil {
 		t.Fatalf("no endpoint in %s", line[1])
 	}
-	return &Replica{Process: p, Endpoint: endpoint[1]}
+	return &Replica{Process: p, Endpoint: endpoint[1], ID: p.Logged(`"reading change stream .*"replica":"([^"]+)"`)[1]}
 }
 
 func unquote(s string) string {
