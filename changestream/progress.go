@@ -14,6 +14,7 @@ type Progress struct {
 	deadline atomic.Int64 // nanoseconds from base until which the lease is sure
 	ended    chan struct{}
 	once     sync.Once
+	left     func(Mark) // told of marks that name partitions in Out; may be nil
 }
 
 // NewProgress begins at the position that was stored.
@@ -30,6 +31,9 @@ type Mark struct {
 	Position time.Time
 	// End says that there are no more: the partition was read to its end.
 	End bool
+	// Out names partitions that keys moved to at Position: whatever those have
+	// to wait for has gone ahead of the mark.
+	Out []PartitionToken
 }
 
 // Alive tells whether the partition may still be published: a replica that was
@@ -43,6 +47,9 @@ func (p *Progress) Alive() bool {
 // the sockets.
 func (p *Progress) Published(m Mark) {
 	p.position.Store(m.Position.UnixNano())
+	if len(m.Out) > 0 && p.left != nil {
+		p.left(m)
+	}
 	if m.End {
 		p.once.Do(func() { close(p.ended) })
 	}

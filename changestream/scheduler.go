@@ -14,6 +14,8 @@ type scheduler struct {
 	graph   *Graph
 	tasks   map[PartitionToken]*task
 	results chan result
+	pauses  chan *pause
+	left    *departures
 	clock   storeClock
 	replica time.Time // when the row of this replica was written last, local
 	fleet   []Replica // that were seen lately
@@ -32,6 +34,10 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 			return c.shutdown(ctx, stop)
 		case r := <-c.results:
 			err = c.readerEnded(readers, r)
+		case p := <-c.pauses:
+			err = c.paused(readers, p)
+		case <-c.left.news:
+			c.pass()
 		case <-tick.C:
 			err = c.tick(readers)
 			tick.Reset(jitter(c.opt.CheckpointInterval))
@@ -153,6 +159,7 @@ func (c *scheduler) start(readers context.Context, p Partition, lease time.Time)
 		saved: Update{Token: p.Token, Epoch: p.Epoch, Position: p.Position, Expiry: p.Expiry},
 	}
 	t.progress.Lease(lease)
+	t.progress.left = func(m Mark) { c.left.note(p.Token, m) }
 	c.tasks[p.Token] = t
 	c.read(ctx, t, p.Start, p.Position)
 }
@@ -161,7 +168,8 @@ func (c *scheduler) start(readers context.Context, p Partition, lease time.Time)
 func (c *scheduler) read(ctx context.Context, t *task, start, position time.Time) {
 	p, _ := c.graph.Partition(t.token)
 	log := c.opt.Log.With("partition", t.token.Short())
-	r := &reader{source: c.src, token: t.token, start: start, position: position, progress: t.progress, sink: c.opt.NewSink(p), log: log}
+	r := &reader{source: c.src, token: t.token, start: start, position: position, progress: t.progress, sink: c.opt.NewSink(p), log: log,
+		pause: func(ctx context.Context, kind Kind, rec PartitionRecord) error { return c.pause(ctx, t, kind, rec) }}
 	log.Debug("reading", "position", position, "epoch", t.epoch)
 	go func() {
 		defer close(t.done)

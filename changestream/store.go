@@ -50,8 +50,9 @@ type Update struct {
 	Expiry   time.Time // zero gives the partition back
 	End      time.Time // zero while it has not ended
 	Finished bool
-	// Children are stored with the end of their parent, each unless there is a
-	// partition of its token already. Those whose Owner is set are taken with it.
+	// Children are stored with the end of their parent, or with a position that
+	// is not behind where it named them, each unless there is a partition of its
+	// token already. Those whose Owner is set are taken with it.
 	Children []Partition
 }
 

@@ -45,6 +45,11 @@ type fixture struct {
 
 func newFixture(t *testing.T, o emulator.Options) *fixture {
 	t.Helper()
+	return newFixtureOf(t, o, emulator.GoogleSQL, "CREATE TABLE T (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)", "CREATE CHANGE STREAM "+testStream+" FOR T")
+}
+
+func newFixtureOf(t *testing.T, o emulator.Options, d emulator.Dialect, ddl ...string) *fixture {
+	t.Helper()
 	ctx := context.Background()
 	if o.MinHeartbeat == 0 {
 		o.MinHeartbeat = 50 * time.Millisecond
@@ -52,8 +57,7 @@ func newFixture(t *testing.T, o emulator.Options) *fixture {
 	server, err := emulator.Start(ctx, o)
 	must(t, err)
 	t.Cleanup(func() { server.Close() })
-	must(t, server.CreateDatabase(testDatabase, emulator.GoogleSQL,
-		"CREATE TABLE T (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)", "CREATE CHANGE STREAM "+testStream+" FOR T"))
+	must(t, server.CreateDatabase(testDatabase, d, ddl...))
 	client, err := spanner.NewClientWithConfig(ctx, testDatabase, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
 	must(t, err)
 	t.Cleanup(client.Close)

@@ -21,6 +21,7 @@ type task struct {
 	skipped time.Time // where it went on after a gap
 	trouble string    // why it is not read, if it is not
 	retryAt time.Time // when to try once more, with trouble that may pass
+	pause   *pause    // what its reader waits for
 }
 
 // A sample is how far a partition was published at some time.
@@ -61,9 +62,9 @@ func (t *task) update(now time.Time, o *Options, expiry time.Time, unsaved []Par
 		if u.End = t.progress.Position(); now.Sub(t.endedAt) >= o.CheckpointLag {
 			u.Finished, u.Position = true, u.End
 		}
-		u.Children = unsaved
 	}
+	u.Children = unsaved
 	due := t.saved.Expiry.Sub(expiry) < -o.Lease/3
-	needed = due || u.Finished || !u.Position.Equal(t.saved.Position) || !u.End.Equal(t.saved.End)
+	needed = due || u.Finished || len(u.Children) > 0 || !u.Position.Equal(t.saved.Position) || !u.End.Equal(t.saved.End)
 	return u, needed
 }
