@@ -1,9 +1,10 @@
 package changestream_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,12 +34,45 @@ func (f *fixture) churn(kind emulator.Change, token string) {
 	}
 }
 
+// open lists the partitions that are open, in order of their keys.
+func (f *fixture) open() []string {
+	f.Helper()
+	tokens, err := f.server.Partitions(testDatabase, testStream)
+	must(f, err)
+	return tokens
+}
+
+// A replica is one of several that read the fixture's stream.
+type replica struct {
+	*fixture
+	out  *outlet
+	line *lifeline
+}
+
+// replica starts one more that reads the stream.
+func (f *fixture) replica(id string, most int) *replica {
+	f.Helper()
+	g := *f
+	r := &replica{fixture: &g, out: newOutlet(f.sink), line: &lifeline{Store: f.store}}
+	g.opt.Replica.ID, g.opt.MaxPartitions, g.opt.Store, g.opt.NewSink = id, most, r.line, r.out.of
+	g.begin()
+	return r
+}
+
+// kill ends a replica as kill -9 does: nothing is published or saved any more.
+func (r *replica) kill() {
+	r.Helper()
+	r.out.die()
+	r.line.set(true, true)
+	must(r, r.stop())
+}
+
 var dialects = []emulator.Dialect{emulator.GoogleSQL, emulator.PostgreSQL}
 
 // Scenario 25: splits, merges and moves under load, in both dialects, with
 // windows so short that boundaries are everywhere, and with queries that fail
 // and that end early.
-func TestMutable_KeepsOrderPerKeyOverSplitsMergesAndMoves(t *testing.T) {
+func TestMutable_ReadsEveryChangeOnceOverSplitsMergesAndMoves(t *testing.T) {
 	t.Parallel()
 	for _, d := range dialects {
 		for name, faults := range map[string]emulator.Faults{
@@ -50,9 +84,10 @@ func TestMutable_KeepsOrderPerKeyOverSplitsMergesAndMoves(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(d, " ", name), func(t *testing.T) {
 				t.Parallel()
-				f := newMutable(t, emulator.Options{Partitions: 3, Faults: faults}, d)
+				f := newMutable(t, emulator.Options{Partitions: 3}, d)
 				f.opt.QueryWindow = 200 * time.Millisecond
 				f.run()
+				f.server.SetFaults(faults)
 				for i := range 60 {
 					f.commit(5)
 					f.churn([]emulator.Change{emulator.Split, emulator.Merge, emulator.Move}[i%3], "")
@@ -68,5 +103,179 @@ func TestMutable_KeepsOrderPerKeyOverSplitsMergesAndMoves(t *testing.T) {
 	}
 }
 
-var _ = context.Background
-var _ changestream.Sink
+// moves are the ways in which keys move: from the partition whose token source
+// returns to another one, which then begins or lives already.
+var moves = map[emulator.Change]struct {
+	before emulator.Change
+	source func(open []string) (source, churned string)
+}{
+	emulator.Split: {source: func(open []string) (string, string) { return open[0], open[0] }},
+	emulator.Move:  {source: func(open []string) (string, string) { return open[0], open[0] }},
+	emulator.Merge: {before: emulator.Split, source: func(open []string) (string, string) { return open[1], open[0] }},
+}
+
+// The order of a key: what its old partition has is published first, however
+// far behind that is.
+func TestMutable_ADestinationWaitsForItsSource(t *testing.T) {
+	t.Parallel()
+	for _, d := range dialects {
+		for kind, move := range moves {
+			t.Run(fmt.Sprint(d, " ", kind), func(t *testing.T) {
+				t.Parallel()
+				f := newMutable(t, emulator.Options{Partitions: 1}, d)
+				r := f.replica("me", 0)
+				f.stream = r.stream
+				f.commit(10)
+				if move.before != "" {
+					f.churn(move.before, "")
+				}
+				f.check(f.commit(10))
+				source, churned := move.source(f.open())
+				waited := r.stream.Stats().MoveIns.Load()
+				r.out.hold(source)
+				f.commit(10) // some of it to the source
+				must(t, f.server.Churn(testDatabase, testStream, kind, churned))
+				last := f.commit(10) // some of it to the destination
+				f.until("the destination waits", func() bool { return r.stream.Stats().MoveIns.Load() > waited })
+				for id := range 10 {
+					if got := f.sink.row(id); slices.Contains(got, "4") && !slices.Contains(got, "3") {
+						t.Errorf("row %d: %q was published before what the source had", id, got)
+					}
+				}
+				if _, fleet := r.stream.Resolved(); fleet.After(last) {
+					t.Error("what is held counts as published")
+				}
+				r.out.release()
+				f.check(last)
+				must(t, r.stop())
+			})
+		}
+	}
+}
+
+// Two replicas: the destination is another's, and waits until what the source
+// had is saved. What is only published could be published once more, later,
+// when its owner dies.
+func TestMutable_ADestinationWaitsForWhatAnotherReplicaHasSaved(t *testing.T) {
+	t.Parallel()
+	for kind, move := range moves {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			f := newMutable(t, emulator.Options{Partitions: 1}, emulator.GoogleSQL)
+			f.opt.Lease = 3 * time.Second
+			a := f.replica("a", 1)
+			f.until("a reads", func() bool { return a.stream.Owned() == 1 })
+			b := f.replica("b", 1)
+			f.stream = a.stream
+			f.commit(10)
+			from, to := a, b
+			if move.before != "" {
+				f.churn(move.before, "")
+				f.until("b reads the new partition", func() bool { return b.stream.Owned() == 1 })
+				from, to = b, a
+			}
+			f.check(f.commit(20))
+			source, churned := move.source(f.open())
+			waited := to.stream.Stats().MoveIns.Load()
+			from.out.hold(source)
+			f.commit(10)
+			must(t, f.server.Churn(testDatabase, testStream, kind, churned))
+			last := f.commit(10)
+			f.until("the destination waits", func() bool { return to.stream.Stats().MoveIns.Load() > waited })
+			from.line.set(false, true)
+			from.out.release()
+			looks := to.line.views()
+			f.until("the store is looked at", func() bool { return to.line.views() > looks+5 })
+			for id := range 10 {
+				if before, after := f.sink.partitionOf(id, "4"), f.sink.partitionOf(id, "5"); after != "" && after != before {
+					t.Errorf("row %d: went on in another partition before it was saved what the source had", id)
+				}
+			}
+			from.kill()
+			c := f.replica("c", 0)
+			f.stream = c.stream
+			f.check(last)
+			f.sink.noStepBack(t)
+			must(t, c.stop())
+			must(t, to.stop())
+		})
+	}
+}
+
+// partitionOf is the partition that published a version of a row first.
+func (r *recorder) partitionOf(id int, version string) changestream.PartitionToken {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.all {
+		if c.row == fmt.Sprint(id) && c.version == version {
+			return c.partition
+		}
+	}
+	return ""
+}
+
+// noStepBack checks that no partition published a change again, after another
+// one had gone on with the row.
+func (r *recorder) noStepBack(t *testing.T) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	latest := make(map[string]change)
+	for _, c := range r.all {
+		was := latest[c.row]
+		if len(c.version) < len(was.version) || len(c.version) == len(was.version) && c.version < was.version {
+			if c.partition != was.partition {
+				t.Errorf("row %s: version %s after version %s of another partition", c.row, c.version, was.version)
+			}
+			continue
+		}
+		latest[c.row] = c
+	}
+}
+
+// Replicas come, go and die in the middle of moves, while partitions are behind.
+func TestMutable_ReplicasDieInTheMiddleOfMoves(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			rnd := rand.New(rand.NewPCG(seed, seed))
+			f := newMutable(t, emulator.Options{Partitions: 3, Faults: emulator.Faults{OneRowPerFrame: true}}, dialects[seed%2])
+			f.opt.QueryWindow, f.opt.Lease = 200*time.Millisecond, time.Second
+			fleet := []*replica{f.replica("0", 2), f.replica("1", 0)}
+			f.until("partitions are read", func() bool { return fleet[0].stream.Owned()+fleet[1].stream.Owned() == 3 })
+			for i := range 30 {
+				open := f.open()
+				for _, r := range fleet {
+					r.out.hold(open[rnd.IntN(len(open))])
+				}
+				f.commit(5)
+				for range 2 {
+					open = f.open()
+					f.churn([]emulator.Change{emulator.Split, emulator.Merge, emulator.Move}[rnd.IntN(3)], open[rnd.IntN(len(open))])
+					f.commit(5)
+				}
+				if i%6 == 5 {
+					victim := rnd.IntN(2)
+					if rnd.IntN(2) == 0 {
+						fleet[victim].kill()
+					} else {
+						fleet[victim].out.die()
+						must(t, fleet[victim].stop())
+					}
+					fleet[victim] = f.replica(fmt.Sprint(i), rnd.IntN(3))
+				}
+				for _, r := range fleet {
+					r.out.release()
+				}
+			}
+			last := f.commit(10)
+			fleet = append(fleet, f.replica("the last", 0)) // whatever the others have no room for
+			f.stream = fleet[0].stream
+			f.check(last)
+			for _, r := range fleet {
+				must(t, r.stop())
+			}
+		})
+	}
+}
