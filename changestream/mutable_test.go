@@ -1,6 +1,7 @@
 package changestream_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -141,6 +142,13 @@ func TestMutable_ADestinationWaitsForItsSource(t *testing.T) {
 					if got := f.sink.row(id); slices.Contains(got, "4") && !slices.Contains(got, "3") {
 						t.Errorf("row %d: %q was published before what the source had", id, got)
 					}
+				}
+				// It waits longer than a query may be silent and than a lease lasts,
+				// and its query breaks meanwhile.
+				must(t, f.server.Restart(context.Background()))
+				f.until("time passes", func() bool { return f.server.Now().After(last.Add(f.opt.Lease + 500*time.Millisecond)) })
+				if n := r.stream.Stats().LeasesLost.Load() + r.stream.Stats().Stalls.Load(); n > 0 {
+					t.Errorf("%d leases and queries were given up", n)
 				}
 				if _, fleet := r.stream.Resolved(); fleet.After(last) {
 					t.Error("what is held counts as published")
