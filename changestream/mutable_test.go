@@ -250,7 +250,7 @@ func TestMutable_ReplicasDieInTheMiddleOfMoves(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, seed))
 			f := newMutable(t, emulator.Options{Partitions: 3, Faults: emulator.Faults{OneRowPerFrame: true}}, dialects[seed%2])
 			f.opt.QueryWindow, f.opt.Lease = 200*time.Millisecond, time.Second
-			fleet := []*replica{f.replica("0", 2), f.replica("1", 0)}
+			fleet := []*replica{f.replica("0", 0), f.replica("1", 2)}
 			f.until("partitions are read", func() bool { return fleet[0].stream.Owned()+fleet[1].stream.Owned() == 3 })
 			for i := range 30 {
 				open := f.open()
@@ -271,19 +271,89 @@ func TestMutable_ReplicasDieInTheMiddleOfMoves(t *testing.T) {
 						fleet[victim].out.die()
 						must(t, fleet[victim].stop())
 					}
-					fleet[victim] = f.replica(fmt.Sprint(i), rnd.IntN(3))
+					fleet[victim] = f.replica(fmt.Sprint(i), victim*2) // one takes all that the other has no room for
 				}
 				for _, r := range fleet {
 					r.out.release()
 				}
+				if i%6 == 3 {
+					f.stream = fleet[0].stream
+					f.check(f.commit(1))
+				}
 			}
-			last := f.commit(10)
-			fleet = append(fleet, f.replica("the last", 0)) // whatever the others have no room for
 			f.stream = fleet[0].stream
-			f.check(last)
+			f.check(f.commit(10))
 			for _, r := range fleet {
 				must(t, r.stop())
 			}
+		})
+	}
+}
+
+// A partition is stored before the one that announced it goes on. The replica
+// that read of it dies before it can store it; the next one reads of it again.
+func TestMutable_WhatIsAnnouncedIsStoredFirst(t *testing.T) {
+	t.Parallel()
+	f := newMutable(t, emulator.Options{Partitions: 1}, emulator.GoogleSQL)
+	a := f.replica("a", 0)
+	f.stream = a.stream
+	f.check(f.commit(10))
+	a.line.set(false, true)
+	queries := a.stream.Stats().Records.Load()
+	f.commit(10)
+	must(t, f.server.Churn(testDatabase, testStream, emulator.Split, ""))
+	last := f.commit(10)
+	f.until("what came before the split is read", func() bool { return a.stream.Stats().Records.Load() >= queries+10 })
+	looks := a.line.views()
+	f.until("the store is looked at", func() bool { return a.line.views() > looks+5 })
+	for id := range 10 {
+		if got := f.sink.row(id); slices.Contains(got, "3") {
+			t.Errorf("row %d: %q, though the partition that began before is not stored", id, got)
+		}
+	}
+	if _, fleet := a.stream.Resolved(); fleet.After(last) {
+		t.Error("resolved behind the start of a partition that is not read")
+	}
+	a.kill()
+	b := f.replica("b", 0)
+	f.stream = b.stream
+	f.check(last)
+	must(t, b.stop())
+}
+
+// Scenario 13: what began, and what ended, in a gap is found behind it.
+func TestMutable_AGapIsSkipped(t *testing.T) {
+	t.Parallel()
+	for kind, move := range moves {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			f := newMutable(t, emulator.Options{Partitions: 1}, emulator.GoogleSQL)
+			f.opt.OnGapPolicy = changestream.GapSkip
+			f.run()
+			f.commit(10)
+			if move.before != "" {
+				f.churn(move.before, "")
+			}
+			f.check(f.commit(10))
+			must(t, f.stop())
+			_, churned := move.source(f.open())
+			must(t, f.server.Churn(testDatabase, testStream, kind, churned))
+			f.commit(10)
+			f.server.Advance(25 * time.Hour)
+			f.opt.Replica.ID = "another"
+			f.run()
+			last := f.commit(10)
+			f.until("what came after the gap", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+			f.churn(emulator.Split, "")
+			f.churn(emulator.Move, "")
+			last = f.commit(10)
+			f.until("what came after further moves", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+			for id := range 10 {
+				if got := f.sink.row(id); !slices.Equal(got, []string{"1", "2", "4", "5"}) {
+					t.Errorf("row %d: read %q", id, got)
+				}
+			}
+			must(t, f.stop())
 		})
 	}
 }
