@@ -48,9 +48,9 @@ func (b *balance) crowded() bool { return !b.full.IsZero() && time.Since(b.full)
 // beat is how often this replica looks at who is there.
 func (c *scheduler) beat() time.Duration { return min(maxBeat, c.opt.CheckpointInterval/5) }
 
-// pause is how long to wait before the next look at the store: an interval, or
+// untilTick is how long to wait before the next look at the store: an interval, or
 // less when something is about to happen there.
-func (c *scheduler) pause() time.Duration {
+func (c *scheduler) untilTick() time.Duration {
 	b := &c.balance
 	if !b.surplus.IsZero() || !b.expected.IsZero() && time.Since(b.expected) < expectFor*c.opt.CheckpointInterval {
 		return c.beat()

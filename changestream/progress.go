@@ -22,6 +22,7 @@ type Progress struct {
 	wall     atomic.Int64 // the same deadline on the wall clock, Unix nanoseconds
 	ended    chan struct{}
 	once     sync.Once
+	left     func(Mark) // told of marks that name partitions in Out; may be nil
 }
 
 // over is the deadline of a progress that has ended.
@@ -44,6 +45,9 @@ type Mark struct {
 	Records int
 	// End says that there are no more: the partition was read to its end.
 	End bool
+	// Out names partitions that keys moved to at Position: whatever those have
+	// to wait for has gone ahead of the mark.
+	Out []PartitionToken
 }
 
 // Alive tells whether the partition may still be published: a replica that was
@@ -77,6 +81,9 @@ func (p *Progress) Published(m Mark) {
 	p.position.Store(m.Position.UnixNano())
 	if m.Records > 0 {
 		p.changed.Store(m.Position.UnixNano())
+	}
+	if len(m.Out) > 0 && p.left != nil {
+		p.left(m)
 	}
 	if m.End {
 		p.once.Do(func() { close(p.ended) })

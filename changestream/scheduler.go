@@ -16,6 +16,8 @@ type scheduler struct {
 	graph   *Graph
 	tasks   map[PartitionToken]*task
 	results chan result
+	pauses  chan *pause
+	left    *departures
 	clock   storeClock
 	replica time.Time // when the row of this replica was written last, local
 	fleet   []Replica // that were seen lately
@@ -29,7 +31,8 @@ type scheduler struct {
 func newScheduler(s *Stream) *scheduler {
 	return &scheduler{
 		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result), drained: make(chan []*task),
-		graph:   NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Retention: s.opt.Info.Retention, Keep: keepFinished}),
+		pauses: make(chan *pause), left: newDepartures(),
+		graph:   NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Mutable: s.opt.Info.MutableKeyRange, Retention: s.opt.Info.Retention, Keep: keepFinished}),
 		reclaim: make(map[PartitionToken]bool), balance: balance{open: make(map[PartitionToken]time.Time)},
 	}
 }
@@ -52,9 +55,13 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 			err = c.handOver(readers, group)
 		case <-wake:
 			err = c.tick(readers)
+		case p := <-c.pauses:
+			err = c.paused(readers, p)
+		case <-c.left.news:
+			c.pass()
 		case <-tick.C:
 			err = c.tick(readers)
-			tick.Reset(c.pause())
+			tick.Reset(c.untilTick())
 		}
 	}
 	return errors.Join(err, c.shutdown(ctx, stop))
@@ -196,6 +203,7 @@ func (c *scheduler) start(readers context.Context, p Partition, lease time.Time)
 		saved: Update{Token: p.Token, Epoch: p.Epoch, Position: p.Position, Expiry: p.Expiry}, renew: c.renewAfter(),
 	}
 	t.progress.Lease(lease)
+	t.progress.left = func(m Mark) { c.left.note(p.Token, m) }
 	c.tasks[p.Token] = t
 	c.read(ctx, t, p.Start, p.Position)
 }
@@ -204,7 +212,8 @@ func (c *scheduler) start(readers context.Context, p Partition, lease time.Time)
 func (c *scheduler) read(ctx context.Context, t *task, start, position time.Time) {
 	p, _ := c.graph.Partition(t.token)
 	log := c.opt.Log.With("partition", t.token.Short())
-	r := &reader{source: c.src, token: t.token, start: start, position: position, progress: t.progress, sink: c.opt.NewSink(p), log: log}
+	r := &reader{source: c.src, token: t.token, start: start, position: position, progress: t.progress, sink: c.opt.NewSink(p), log: log,
+		pause: func(ctx context.Context, kind Kind, rec PartitionRecord) error { return c.pause(ctx, t, kind, rec) }}
 	log.Debug("reading", "position", position, "epoch", t.epoch)
 	go func() {
 		defer close(t.done)

@@ -57,8 +57,9 @@ type Update struct {
 	// the next epoch, until Expiry, and an end counts no more. If that replica is
 	// not known any more, the partition is given back instead.
 	To string
-	// Children are stored with the end of their parent, each unless there is a
-	// partition of its token already. Those whose Owner is set are taken with it.
+	// Children are stored with the end of their parent, or with a position that
+	// is not behind where it named them, each unless there is a partition of its
+	// token already. Those whose Owner is set are taken with it.
 	Children []Partition
 }
 

@@ -2,7 +2,6 @@ package changestream
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -66,11 +65,14 @@ type Stream struct {
 	now   atomic.Pointer[standing]
 }
 
+// maxMutableWindow keeps queries of MUTABLE_KEY_RANGE streams within the 30
+// minutes that Spanner takes, whatever the clocks do.
+const maxMutableWindow = 29 * time.Minute
+
 // New prepares to read a stream. It does not connect.
 func New(o Options) (*Stream, error) {
 	if o.Info.MutableKeyRange {
-		return nil, &Error{Op: "read", Thing: "change stream " + o.Info.Stream, Cause: Refused,
-			Err: errors.New("its partition_mode is MUTABLE_KEY_RANGE, which this version does not read; create it with IMMUTABLE_KEY_RANGE")}
+		o.QueryWindow = min(o.QueryWindow, maxMutableWindow)
 	}
 	s := &Stream{opt: o}
 	s.src = &source{

@@ -13,6 +13,7 @@ func (c *scheduler) commit(readers context.Context) error {
 	cm := c.changes(now)
 	if cm.Replica == nil && len(cm.Updates)+len(cm.Takes)+len(cm.Remove)+len(cm.Gone) == 0 {
 		c.stand()
+		c.pass()
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(readers, c.storeTimeout())
@@ -25,6 +26,7 @@ func (c *scheduler) commit(readers context.Context) error {
 	c.stats.Commits.Add(1)
 	c.apply(readers, cm, res)
 	c.stand()
+	c.pass()
 	return nil
 }
 
@@ -39,7 +41,7 @@ func (c *scheduler) changes(now time.Time) Commit {
 	lazy := !c.opt.Gate && !c.opt.Info.MutableKeyRange // those wait for positions of others
 	for _, t := range c.tasks {
 		var children []Partition
-		if t.ended {
+		if t.ended || c.opt.Info.MutableKeyRange {
 			children = c.graph.Unsaved(t.token)
 		}
 		for i := range children {
@@ -105,7 +107,7 @@ func (c *scheduler) applyUpdate(readers context.Context, u Update, late map[Part
 	t.saved, t.renew = u, c.renewAfter()
 	t.progress.Lease(c.sure(u.Expiry))
 	c.graph.Renewed(u.Token, u.Expiry)
-	if !u.End.IsZero() {
+	if len(u.Children) > 0 {
 		c.graph.Saved(u.Token)
 	}
 	for _, child := range u.Children {

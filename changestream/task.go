@@ -25,6 +25,7 @@ type task struct {
 	retryAt time.Time // when to try once more, with trouble that may pass
 	to      string    // the replica that it is about to be handed to
 	still   bool      // with to: all that was read is published, and no more will be
+	pause   *pause    // what its reader waits for
 }
 
 // A sample is how far a partition was published at some time.
@@ -77,10 +78,10 @@ func (t *task) update(now time.Time, o *Options, expiry time.Time, lazy bool, un
 		if u.End = t.progress.Position(); now.Sub(t.endedAt) >= o.CheckpointLag {
 			u.Finished, u.Position = true, u.End
 		}
-		u.Children = unsaved
 	}
+	u.Children = unsaved
 	due := expiry.Sub(t.saved.Expiry) >= t.renew
 	moved := u.Position.After(t.saved.Position) && (!lazy || t.progress.changedSince(t.saved.Position))
-	needed = due || moved || u.Finished || u.To != "" || !u.End.Equal(t.saved.End)
+	needed = due || moved || u.Finished || u.To != "" || len(u.Children) > 0 || !u.End.Equal(t.saved.End)
 	return u, needed
 }

@@ -56,6 +56,7 @@ func (c *Command) Flags(f *flag.FlagSet) {
 	f.IntVar(&c.Load.TextBytes, "load-text-bytes", 100, "length of the text values of the synthetic load")
 	f.StringVar(&c.fail, "fail", "", "code that ends each change stream query, as UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL or RESOURCE_EXHAUSTED")
 	f.IntVar(&faults.FailAfter, "fail-after", 0, "frames before --fail")
+	f.IntVar(&faults.EndAfter, "end-after", 0, "frames after which each change stream query ends early, without an error; 0: none")
 	f.DurationVar(&faults.FrameDelay, "frame-delay", 0, "wait before each frame of a change stream query")
 	f.BoolVar(&faults.NoResumeTokens, "no-resume-tokens", false, "leave resume tokens out of change stream frames")
 	f.BoolVar(&faults.ConstantResumeTokens, "constant-resume-tokens", false, "send one resume token on all frames, as Google's emulator does")

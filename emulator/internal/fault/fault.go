@@ -17,6 +17,9 @@ type Faults struct {
 	// any other.
 	Fail      codes.Code
 	FailAfter int
+	// EndAfter ends each change stream query after so many frames, before its
+	// time and as if all were well; 0: none.
+	EndAfter int
 	// FrameDelay is waited before each frame of a change stream query.
 	FrameDelay time.Duration
 	// NoResumeTokens leaves resume tokens out of change stream frames;
