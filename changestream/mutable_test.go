@@ -161,6 +161,35 @@ func TestMutable_ADestinationWaitsForItsSource(t *testing.T) {
 	}
 }
 
+// The move-in may be the last that a query brings: the next one begins with it,
+// and leaves it out as read.
+func TestMutable_AMoveInIsNotForgottenBetweenQueries(t *testing.T) {
+	t.Parallel()
+	f := newMutable(t, emulator.Options{Partitions: 1}, emulator.GoogleSQL)
+	f.opt.QueryWindow, f.opt.Heartbeat = 100*time.Millisecond, 5*time.Second
+	r := f.replica("me", 0)
+	f.stream = r.stream
+	f.commit(20)
+	f.until("they are read", func() bool { return len(f.sink.row(9)) == 2 })
+	source := f.open()[0]
+	r.out.hold(source)
+	f.commit(10)
+	must(t, f.server.Churn(testDatabase, testStream, emulator.Split, source))
+	f.until("the new partition is read", func() bool { return r.stream.Owned() == 2 })
+	queries := r.stream.Stats().Queries.Load()
+	f.until("queries end", func() bool { return r.stream.Stats().Queries.Load() > queries+10 })
+	f.commit(10)
+	f.until("the destination waits", func() bool { return r.stream.Stats().MoveIns.Load() > 0 })
+	r.out.release()
+	for id := range 10 {
+		f.until("all is read", func() bool { return len(f.sink.row(id)) == 4 })
+		if got := f.sink.row(id); !slices.Equal(got, f.rows[id]) {
+			t.Errorf("row %d: read %q, committed %q", id, got, f.rows[id])
+		}
+	}
+	must(t, r.stop())
+}
+
 // Two replicas: the destination is another's, and waits until what the source
 // had is saved. What is only published could be published once more, later,
 // when its owner dies.
