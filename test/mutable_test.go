@@ -1,9 +1,11 @@
 package test
 
 import (
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 
 	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
 )
@@ -56,6 +59,19 @@ func (s *shop) churn(server *emulator.Server, rnd *rand.Rand, stop <-chan struct
 	}
 }
 
+// fleetResolved is up to when everything was published by all replicas, as the
+// latest of them says.
+func fleetResolved(all []*harness.Message) time.Time {
+	for _, m := range slices.Backward(all) {
+		var body message.ResolvedBody
+		if m.Topic == message.Resolved && json.Unmarshal(m.Body, &body) == nil && body.Fleet != "" {
+			t, _ := time.Parse(time.RFC3339Nano, body.Fleet)
+			return t
+		}
+	}
+	return time.Time{}
+}
+
 // TestServe_MutableStreamOutlivesKills: two replicas read a MUTABLE_KEY_RANGE
 // stream, in both dialects; keys move all the time, and kill -9 hits one replica
 // after the other in the middle of it. The union of what was published holds
@@ -99,7 +115,8 @@ func TestServe_MutableStreamOutlivesKills(t *testing.T) {
 			more("changes after the last start")
 			close(stop)
 			load.Wait()
-			sub.Resolved(s.commit(0, "Orders"))
+			last := s.commit(0, "Orders")
+			sub.Until("the fleet's resolved time", func(all []*harness.Message) bool { return fleetResolved(all).After(last) })
 			changes := sub.Changes()
 			t.Logf("%d changes, %d of them twice", len(changes), s.check(changes))
 			for _, p := range fleet {
