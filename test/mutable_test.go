@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +30,8 @@ func newMutableShop(t *testing.T, host string, dialect databasepb.DatabaseDialec
 	db := spannerdb.New(t, host, dialect, tables...)
 	s := &shop{DB: db, t: t, committed: make(map[string][]string), env: map[string]string{
 		"SPANNER_EMULATOR_HOST": host, "SPANCAST_DATABASE": db.Name, "SPANCAST_CHANGE_STREAM": shopStream, "SPANCAST_METADATA_DATABASE": db.Name + "m",
-		"SPANCAST_QUERY_WINDOW": "1s", "SPANCAST_LEASE": "1s", "SPANCAST_CHECKPOINT_INTERVAL": "200ms",
+		"SPANCAST_QUERY_WINDOW": "1s", "SPANCAST_HEARTBEAT": "100ms", "SPANCAST_LEASE": "1s", "SPANCAST_CHECKPOINT_INTERVAL": "200ms",
+		"SPANCAST_REQUIRE_SUBSCRIBER": "true", // what is published before the subscriber has connected again would be lost to it
 	}}
 	if status, _, stderr := harness.Run(t, s.env, "admin", "bootstrap", "--watch", watch, "--partition-mode", "mutable"); status != 0 {
 		t.Fatalf("bootstrap: %s", stderr)
@@ -55,6 +57,43 @@ func (s *shop) churn(server *emulator.Server, rnd *rand.Rand, stop <-chan struct
 		if err != nil && !errors.Is(err, emulator.ErrChurn) {
 			s.t.Error(err)
 			return
+		}
+	}
+}
+
+// mergeAll leaves one partition.
+func (s *shop) mergeAll(server *emulator.Server) {
+	s.t.Helper()
+	for {
+		open, err := server.Partitions(s.Name, shopStream)
+		if err == nil && len(open) > 1 {
+			err = server.Churn(s.Name, shopStream, emulator.Merge, open[0])
+		}
+		if err != nil && !errors.Is(err, emulator.ErrChurn) {
+			s.t.Fatal(err)
+		}
+		if len(open) == 1 {
+			return
+		}
+	}
+}
+
+// commitMore waits until the load has changed n more rows.
+func (s *shop) commitMore(n int) {
+	s.t.Helper()
+	count := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.rows
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(harness.Patience)
+	for enough := count() + n; count() < enough; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			s.t.Fatal("no more commits")
 		}
 	}
 }
@@ -110,6 +149,8 @@ func TestServe_MutableStreamOutlivesKills(t *testing.T) {
 			for i := range 4 {
 				more("more changes")
 				fleet[i%2].Kill()
+				s.mergeAll(server) // what nobody reads now gives its keys to what is read
+				s.commitMore(20)
 				fleet[i%2] = start(i % 2)
 			}
 			more("changes after the last start")
@@ -123,5 +164,26 @@ func TestServe_MutableStreamOutlivesKills(t *testing.T) {
 				p.Stop()
 			}
 		})
+	}
+}
+
+// TestBootstrap_KnowsThePartitionMode: the statements and grants of a mutable
+// stream in both dialects, and a mode that does not exist.
+func TestBootstrap_KnowsThePartitionMode(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"SPANCAST_DATABASE": "projects/p/instances/i/databases/d", "SPANCAST_CHANGE_STREAM": "S"}
+	for dialect, want := range map[string][]string{
+		"googlesql":  {"CREATE CHANGE STREAM `S` FOR ALL OPTIONS (partition_mode = 'MUTABLE_KEY_RANGE')", "ON TABLE FUNCTION READ_S TO ROLE"},
+		"postgresql": {`CREATE CHANGE STREAM "S" FOR ALL WITH (partition_mode = 'MUTABLE_KEY_RANGE')`, `ON FUNCTION spanner."read_proto_bytes_S" TO`},
+	} {
+		status, stdout, stderr := harness.Run(t, env, "admin", "bootstrap", "--print", "--watch", "ALL", "--dialect", dialect, "--partition-mode", "MUTABLE_KEY_RANGE")
+		for _, text := range want {
+			if status != 0 || !strings.Contains(stdout, text) {
+				t.Errorf("%s: exit status %d, %q is missing: %s%s", dialect, status, text, stdout, stderr)
+			}
+		}
+	}
+	if status, _, stderr := harness.Run(t, env, "admin", "bootstrap", "--print", "--partition-mode", "both"); status != 2 || !strings.Contains(stderr, `"both" is not one of immutable, mutable`) {
+		t.Errorf("exit status %d: %s", status, stderr)
 	}
 }
