@@ -126,6 +126,7 @@ func TestMutable_ADestinationWaitsForItsSource(t *testing.T) {
 				f := newMutable(t, emulator.Options{Partitions: 1}, d)
 				r := f.replica("me", 0)
 				f.stream = r.stream
+				f.until("it reads", func() bool { return r.stream.Owned() == 1 })
 				f.commit(10)
 				if move.before != "" {
 					f.churn(move.before, "")
@@ -169,6 +170,7 @@ func TestMutable_AMoveInIsNotForgottenBetweenQueries(t *testing.T) {
 	f.opt.QueryWindow, f.opt.Heartbeat = 100*time.Millisecond, 5*time.Second
 	r := f.replica("me", 0)
 	f.stream = r.stream
+	f.until("it reads", func() bool { return r.stream.Owned() == 1 })
 	f.commit(20)
 	f.until("they are read", func() bool { return len(f.sink.row(9)) == 2 })
 	source := f.open()[0]
@@ -327,6 +329,7 @@ func TestMutable_WhatIsAnnouncedIsStoredFirst(t *testing.T) {
 	f.opt.Lease = 6 * time.Second // that it lasts while nothing can be saved
 	a := f.replica("a", 0)
 	f.stream = a.stream
+	f.until("it reads", func() bool { return a.stream.Owned() == 1 })
 	f.check(f.commit(10))
 	a.line.set(false, true)
 	f.commit(10)
