@@ -172,11 +172,11 @@ func TestMutable_AWaitIsNotAStall(t *testing.T) {
 	last := f.commit(10)
 	f.until("the destination waits", func() bool { return r.stream.Stats().MoveIns.Load() > 0 })
 	f.until("time passes", func() bool { return f.server.Now().After(last.Add(7 * time.Second)) })
+	r.out.release()
+	f.check(last)
 	if s := r.stream.Stats(); s.LeasesLost.Load() > 0 || s.Stalls.Load() > 0 {
 		t.Errorf("%d leases were lost, %d queries counted as stalled", s.LeasesLost.Load(), s.Stalls.Load())
 	}
-	r.out.release()
-	f.check(last)
 	must(t, r.stop())
 }
 
