@@ -101,8 +101,16 @@ func (c *scheduler) replicaIDs(ctx context.Context) ([]string, error) {
 	return ids, err
 }
 
-// members are the replicas that share the partitions, this one among them. Who
-// let a lease run out and has said nothing since is not there.
+// present tells whether a replica counts. It says that it is there with every
+// commit. One that was killed must not count any more when its first leases run
+// out: it would be given what others have just taken from it.
+func (c *scheduler) present(r Replica, lapsed time.Time) bool {
+	silence := c.clock.now().Sub(r.LastSeen)
+	return silence <= min(c.opt.Lease, c.opt.Lease/6+2*c.opt.CheckpointInterval) && !lapsed.After(r.LastSeen)
+}
+
+// members are the replicas that share the partitions, this one, the first, among
+// them. Who let a lease run out and has said nothing since is not there.
 func (c *scheduler) members(now time.Time) []member {
 	self := c.opt.Replica.ID
 	reads, lapsed := c.graph.load(now), c.graph.lapsed(now)
@@ -114,7 +122,7 @@ func (c *scheduler) members(now time.Time) []member {
 	}
 	out := []member{{id: self, capacity: c.opt.MaxPartitions, owns: reads[self]}}
 	for _, r := range c.fleet {
-		if r.ID != self && !lapsed[r.ID].After(r.LastSeen) {
+		if r.ID != self && c.present(r, lapsed[r.ID]) {
 			out = append(out, member{id: r.ID, capacity: r.Capacity, owns: reads[r.ID]})
 		}
 	}
