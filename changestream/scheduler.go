@@ -52,6 +52,7 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 			err = c.handOver(readers, group)
 		case <-wake:
 			err = c.tick(readers)
+			tick.Reset(c.pause())
 		case <-tick.C:
 			err = c.tick(readers)
 			tick.Reset(c.pause())
