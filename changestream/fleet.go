@@ -24,6 +24,7 @@ type balance struct {
 	expected time.Time                    // since when others have what is its share, local
 	full     time.Time                    // since when no replica has room, local
 	settle   time.Duration                // how long that must last to be said
+	said     bool                         // that it lasts
 	open     map[PartitionToken]time.Time // since when partitions have no owner, local
 }
 
@@ -44,6 +45,19 @@ func (b *balance) note(p plan, now time.Time) {
 
 // crowded tells whether partitions are left unread for want of room.
 func (b *balance) crowded() bool { return !b.full.IsZero() && time.Since(b.full) > b.settle }
+
+// sayWhenFull logs when partitions begin to be left unread for want of room, and
+// when that is over.
+func (c *scheduler) sayWhenFull() {
+	b := &c.balance
+	if full := b.crowded(); full != b.said {
+		if b.said = full; full {
+			c.opt.Log.Error("nobody reads some partitions: all replicas have as many as MAX_PARTITIONS lets them", "partitions", b.plan.beyond)
+		} else {
+			c.opt.Log.Info("there is a replica for every partition again")
+		}
+	}
+}
 
 // beat is how often this replica looks at who is there.
 func (c *scheduler) beat() time.Duration { return min(maxBeat, c.opt.CheckpointInterval/5) }

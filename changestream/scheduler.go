@@ -86,6 +86,7 @@ func (c *scheduler) tick(readers context.Context) error {
 	}
 	err := c.tolerate("save positions", c.commit(readers))
 	c.rebalance(readers)
+	c.sayWhenFull()
 	return err
 }
 
