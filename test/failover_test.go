@@ -36,7 +36,7 @@ func failover(b *testing.B, signal syscall.Signal) {
 	}
 	serve := func(i int) *harness.Replica {
 		return harness.Serve(b, s.with("SPANCAST_BIND", endpoints[i], "SPANCAST_LEASE", lease.String(), "SPANCAST_HEARTBEAT", "1s",
-			"SPANCAST_CHECKPOINT_INTERVAL", "1s", "SPANCAST_CHECKPOINT_LAG", "2s"))
+			"SPANCAST_CHECKPOINT_INTERVAL", "1s", "SPANCAST_CHECKPOINT_LAG", "2s", "SPANCAST_REQUIRE_SUBSCRIBER", "true"))
 	}
 	replicas := []*harness.Replica{serve(0), serve(1)}
 	sub := harness.Subscribe(b, endpoints, "")
