@@ -106,11 +106,7 @@ func (c *scheduler) watch(ctx context.Context, changed chan<- struct{}) {
 func (c *scheduler) replicaIDs(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.storeTimeout())
 	defer cancel()
-	replicas, err := c.opt.Store.Replicas(ctx)
-	ids := make([]string, 0, len(replicas))
-	for _, r := range replicas {
-		ids = append(ids, r.ID)
-	}
+	ids, err := c.opt.Store.Present(ctx)
 	slices.Sort(ids)
 	return ids, err
 }
@@ -171,7 +167,11 @@ func (c *scheduler) takes(now time.Time) map[PartitionToken]bool {
 			rest = append(rest, p.Token)
 		}
 	}
-	p := share(c.opt.Replica.ID, members, rest, c.givable())
+	var own []PartitionToken
+	if len(members) > 1 {
+		own = c.givable()
+	}
+	p := share(c.opt.Replica.ID, members, rest, own)
 	for _, token := range p.take {
 		out[token] = true
 	}

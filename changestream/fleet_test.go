@@ -161,11 +161,11 @@ func (s *troubledStore) View(ctx context.Context) (changestream.View, error) {
 	return s.Memory.View(ctx)
 }
 
-func (s *troubledStore) Replicas(ctx context.Context) ([]changestream.Replica, error) {
+func (s *troubledStore) Present(ctx context.Context) ([]string, error) {
 	if s.down.Load() {
 		return nil, errDown
 	}
-	return s.Memory.Replicas(ctx)
+	return s.Memory.Present(ctx)
 }
 
 func (s *troubledStore) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {

@@ -49,9 +49,9 @@ func BenchmarkSpanner(b *testing.B) {
 			}
 		}
 	})
-	b.Run("Replicas", func(b *testing.B) {
+	b.Run("Present", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := store.Replicas(ctx); err != nil {
+			if _, err := store.Present(ctx); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -84,9 +84,9 @@ func failover(b *testing.B, signal syscall.Signal) {
 	if signal == syscall.SIGKILL {
 		less = lease
 	}
-	b.ReportMetric(float64((all[len(all)/2]-less).Milliseconds()), "p50-ms")
-	b.ReportMetric(float64((all[(len(all)-1)*99/100]-less).Milliseconds()), "p99-ms")
-	b.ReportMetric(float64((all[len(all)-1]-less).Milliseconds()), "max-ms")
+	b.ReportMetric(float64((all[len(all)/2] - less).Milliseconds()), "p50-ms")
+	b.ReportMetric(float64((all[(len(all)-1)*99/100] - less).Milliseconds()), "p99-ms")
+	b.ReportMetric(float64((all[len(all)-1] - less).Milliseconds()), "max-ms")
 	b.ReportMetric(0, "ns/op")
 	for _, r := range replicas {
 		r.Stop()
