@@ -12,8 +12,9 @@ PACKAGES  := ./...
 RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
+FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz bench latency fleet docs setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -61,6 +62,13 @@ bench:
 # From commit to subscriber, on Google's emulator.
 latency:
 	$(GO) test -run '^$$' -bench Latency -benchtime 300x ./test
+
+# What a replica costs that has a thousand partitions and nothing to do, and how
+# long partitions are not published when their owner is killed (less the lease)
+# or terminated; FAILOVERS=100 for a long run.
+fleet:
+	$(GO) test -timeout 90m -run '^$$' -bench Idle_ -benchtime 1x ./test
+	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
 
 # The parts of the documentation that are made from the program.
 docs:

@@ -24,6 +24,7 @@ type balance struct {
 	expected time.Time                    // since when others have what is its share, local
 	full     time.Time                    // since when no replica has room, local
 	settle   time.Duration                // how long that must last to be said
+	said     bool                         // that it lasts
 	open     map[PartitionToken]time.Time // since when partitions have no owner, local
 }
 
@@ -44,6 +45,19 @@ func (b *balance) note(p plan, now time.Time) {
 
 // crowded tells whether partitions are left unread for want of room.
 func (b *balance) crowded() bool { return !b.full.IsZero() && time.Since(b.full) > b.settle }
+
+// sayWhenFull logs when partitions begin to be left unread for want of room, and
+// when that is over.
+func (c *scheduler) sayWhenFull() {
+	b := &c.balance
+	if full := b.crowded(); full != b.said {
+		if b.said = full; full {
+			c.opt.Log.Error("nobody reads some partitions: all replicas have as many as MAX_PARTITIONS lets them", "partitions", b.plan.beyond)
+		} else {
+			c.opt.Log.Info("there is a replica for every partition again")
+		}
+	}
+}
 
 // beat is how often this replica looks at who is there.
 func (c *scheduler) beat() time.Duration { return min(maxBeat, c.opt.CheckpointInterval/5) }
@@ -92,17 +106,21 @@ func (c *scheduler) watch(ctx context.Context, changed chan<- struct{}) {
 func (c *scheduler) replicaIDs(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.storeTimeout())
 	defer cancel()
-	replicas, err := c.opt.Store.Replicas(ctx)
-	ids := make([]string, 0, len(replicas))
-	for _, r := range replicas {
-		ids = append(ids, r.ID)
-	}
+	ids, err := c.opt.Store.Present(ctx)
 	slices.Sort(ids)
 	return ids, err
 }
 
-// members are the replicas that share the partitions, this one among them. Who
-// let a lease run out and has said nothing since is not there.
+// present tells whether a replica counts. It says that it is there with every
+// commit. One that was killed must not count any more when its first leases run
+// out: it would be given what others have just taken from it.
+func (c *scheduler) present(r Replica, lapsed time.Time) bool {
+	silence := c.clock.now().Sub(r.LastSeen)
+	return silence <= min(c.opt.Lease, c.opt.Lease/6+2*c.opt.CheckpointInterval) && !lapsed.After(r.LastSeen)
+}
+
+// members are the replicas that share the partitions, this one, the first, among
+// them. Who let a lease run out and has said nothing since is not there.
 func (c *scheduler) members(now time.Time) []member {
 	self := c.opt.Replica.ID
 	reads, lapsed := c.graph.load(now), c.graph.lapsed(now)
@@ -114,7 +132,7 @@ func (c *scheduler) members(now time.Time) []member {
 	}
 	out := []member{{id: self, capacity: c.opt.MaxPartitions, owns: reads[self]}}
 	for _, r := range c.fleet {
-		if r.ID != self && !lapsed[r.ID].After(r.LastSeen) {
+		if r.ID != self && c.present(r, lapsed[r.ID]) {
 			out = append(out, member{id: r.ID, capacity: r.Capacity, owns: reads[r.ID]})
 		}
 	}
@@ -149,7 +167,11 @@ func (c *scheduler) takes(now time.Time) map[PartitionToken]bool {
 			rest = append(rest, p.Token)
 		}
 	}
-	p := share(c.opt.Replica.ID, members, rest, c.givable())
+	var own []PartitionToken
+	if len(members) > 1 {
+		own = c.givable()
+	}
+	p := share(c.opt.Replica.ID, members, rest, own)
 	for _, token := range p.take {
 		out[token] = true
 	}

@@ -161,11 +161,11 @@ func (s *troubledStore) View(ctx context.Context) (changestream.View, error) {
 	return s.Memory.View(ctx)
 }
 
-func (s *troubledStore) Replicas(ctx context.Context) ([]changestream.Replica, error) {
+func (s *troubledStore) Present(ctx context.Context) ([]string, error) {
 	if s.down.Load() {
 		return nil, errDown
 	}
-	return s.Memory.Replicas(ctx)
+	return s.Memory.Present(ctx)
 }
 
 func (s *troubledStore) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
@@ -210,12 +210,13 @@ func TestFleet_SharesPartitionsAsReplicasComeAndGo(t *testing.T) {
 // takes part again.
 func TestFleet_ACutOffReplicaIsFencedAndComesBack(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, emulator.Options{Partitions: 6, ChurnEvery: 500 * time.Millisecond})
+	f := newFixture(t, emulator.Options{Partitions: 6})
 	f.opt.Lease = time.Second
 	a, b := f.join("a"), f.join("b")
 	f.until("both read", func() bool { return a.stream.Owned() > 0 && b.stream.Owned() > 0 })
 	f.commit(20)
 	a.store.down.Store(true)
+	must(t, f.server.Churn(testDatabase, testStream, emulator.Step, ""))
 	f.until("the other has all", func() bool { return f.owner("a") == 0 && f.owner("b") > 0 })
 	f.commit(20)
 	f.everything()
@@ -256,7 +257,7 @@ func TestStream_GoesOnWithoutAHoleWhenTheStoreIsBack(t *testing.T) {
 // handed over is found in the next look.
 func TestFleet_AnswersOfTheStoreMayBeLost(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, emulator.Options{Partitions: 6, ChurnEvery: 200 * time.Millisecond})
+	f := newFixture(t, emulator.Options{Partitions: 6})
 	f.opt.Lease = time.Second
 	replicas := []*peer{f.join("a"), f.join("b")}
 	for _, p := range replicas {
@@ -264,6 +265,9 @@ func TestFleet_AnswersOfTheStoreMayBeLost(t *testing.T) {
 	}
 	for i := range 40 {
 		f.commit(5)
+		if i%4 == 3 {
+			must(t, f.server.Churn(testDatabase, testStream, emulator.Step, ""))
+		}
 		f.everything()
 		if i == 20 {
 			replicas = append(replicas, f.join("c"))

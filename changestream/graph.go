@@ -252,11 +252,12 @@ func (g *Graph) Startable(now time.Time) []Partition {
 // done tells whether nothing that comes before the child is to be expected from
 // a parent: it is finished, or it has ended and its owner lives. A parent that
 // is not known was not discovered yet, in a merge for example; only if it ended
-// beyond retention, it never will be.
+// beyond retention, it never will be. Of a child that was begun already the
+// parent was known, so it was finished, and removed since.
 func (g *Graph) done(parent PartitionToken, child *node, now time.Time) bool {
 	p := g.nodes[parent]
 	if p == nil {
-		return child.Start.Before(now.Add(-g.opt.Retention))
+		return child.State != Created || child.Start.Before(now.Add(-g.opt.Retention))
 	}
 	return p.State == Finished || g.ended(p, now)
 }

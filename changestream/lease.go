@@ -18,7 +18,7 @@ func (c *scheduler) sure(expiry time.Time) time.Time {
 // it, and not the same for all, so that renewals spread over the commits. One
 // commit may fail before half of the lease is over.
 func (c *scheduler) renewAfter() time.Duration {
-	third := c.opt.Lease/6 + rand.N(c.opt.Lease/6)
+	third := c.opt.Lease/4 + rand.N(c.opt.Lease/12)
 	return min(third, max(0, c.opt.Lease/2-c.opt.CheckpointInterval*11/10))
 }
 
@@ -28,10 +28,7 @@ func (c *scheduler) renewAfter() time.Duration {
 func (c *scheduler) adopt(readers context.Context) {
 	clear(c.reclaim)
 	now := c.clock.now()
-	for _, p := range c.graph.Owned() {
-		if c.tasks[p.Token] != nil {
-			continue
-		}
+	for _, p := range c.graph.list(func(n *node) bool { return c.graph.own(n) && c.tasks[n.Token] == nil }) {
 		if p.End.IsZero() && p.Expiry.Sub(now) > c.opt.Lease/2 {
 			c.opt.Log.Info("was handed a partition", "partition", p.Token.Short(), "epoch", p.Epoch)
 			c.start(readers, p, c.sure(p.Expiry))

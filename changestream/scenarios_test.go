@@ -2,7 +2,6 @@ package changestream_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -303,6 +302,6 @@ func TestStream_ReadsAThousandPartitions(t *testing.T) {
 	if limit := int64(passed/time.Second)*5/4 + 2; n > limit {
 		t.Errorf("%d commits in %s", n, passed)
 	}
-	t.Log(fmt.Sprintf("%d commits in %s, %d heartbeats", n, passed.Round(time.Millisecond), f.stream.Stats().Heartbeats.Load()))
+	t.Logf("%d commits in %s, %d heartbeats", n, passed.Round(time.Millisecond), f.stream.Stats().Heartbeats.Load())
 	must(t, f.stop())
 }

@@ -55,6 +55,7 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 			err = c.handOver(readers, group)
 		case <-wake:
 			err = c.tick(readers)
+			tick.Reset(c.untilTick())
 		case p := <-c.pauses:
 			err = c.paused(readers, p)
 		case <-c.left.news:
@@ -92,6 +93,7 @@ func (c *scheduler) tick(readers context.Context) error {
 	}
 	err := c.tolerate("save positions", c.commit(readers))
 	c.rebalance(readers)
+	c.sayWhenFull()
 	return err
 }
 

@@ -10,9 +10,9 @@ import (
 type Store interface {
 	// View reads all of it at one instant.
 	View(ctx context.Context) (View, error)
-	// Replicas reads the replicas alone. It is asked several times a second, so
-	// that who comes or goes is noticed soon.
-	Replicas(ctx context.Context) ([]Replica, error)
+	// Present reads the ids of the replicas alone. It is asked several times a
+	// second, so that who comes or goes is noticed soon.
+	Present(ctx context.Context) (ids []string, err error)
 	// Commit applies c in one transaction. Parts whose condition does not hold
 	// (another owner or epoch) are left out and named in the result; the rest
 	// is applied. On an error nothing is known to have been applied.

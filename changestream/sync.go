@@ -58,7 +58,8 @@ func (c *scheduler) changes(now time.Time) Commit {
 		p, _ := c.graph.Partition(token)
 		cm.Takes = append(cm.Takes, Take{Token: token, Epoch: p.Epoch, Expiry: expiry})
 	}
-	if time.Since(c.replica) >= c.opt.Lease/3 {
+	idle := len(cm.Updates)+len(cm.Takes)+len(cm.Remove)+len(cm.Gone) == 0
+	if since := time.Since(c.replica); since >= c.opt.Lease/6 || !idle && since >= c.opt.CheckpointInterval/2 {
 		row := c.opt.Replica
 		row.Capacity, row.LastSeen = c.opt.MaxPartitions, now
 		cm.Replica = &row

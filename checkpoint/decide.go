@@ -13,12 +13,14 @@ type rows map[changestream.PartitionToken]changestream.Partition
 // A write is one partition to be stored, or removed.
 type write struct {
 	changestream.Partition
-	isNew  bool
-	remove bool
+	isNew   bool
+	remove  bool
+	renewal bool // only position and expiry differ from what is stored
 }
 
 // decide applies a commit to the rows that it names and returns what is to be
-// written. Rows must hold every partition of tokens(c) that is stored.
+// written. Rows must hold every partition of tokens(c) that is stored, with its
+// state, end, position, owner, epoch and expiry.
 func decide(current rows, known facts, c changestream.Commit) ([]write, changestream.Result) {
 	d := decision{current: current, known: known, commit: c, written: make(map[changestream.PartitionToken]int)}
 	d.roots()
@@ -80,7 +82,7 @@ type decision struct {
 // put notes a write; of several of one partition the last counts.
 func (d *decision) put(w write) {
 	if i, ok := d.written[w.Token]; ok {
-		w.isNew = d.writes[i].isNew
+		w.isNew, w.renewal = d.writes[i].isNew, w.renewal && d.writes[i].renewal
 		d.writes[i] = w
 	} else {
 		d.written[w.Token] = len(d.writes)
@@ -111,7 +113,8 @@ func (d *decision) update(u changestream.Update) {
 	if u.Position.After(p.Position) {
 		p.Position = truncate(u.Position)
 	}
-	p.End, p.Expiry = u.End, u.Expiry
+	renewal := p.End.Equal(truncate(u.End)) && !u.Finished && u.To == "" && !u.Expiry.IsZero()
+	p.End, p.Expiry = truncate(u.End), truncate(u.Expiry)
 	switch {
 	case u.Finished:
 		p.State, p.FinishedAt, p.Owner, p.Expiry = changestream.Finished, d.commit.Now, "", time.Time{}
@@ -120,7 +123,7 @@ func (d *decision) update(u changestream.Update) {
 	case u.To != "", u.Expiry.IsZero():
 		p.Owner, p.Expiry = "", time.Time{}
 	}
-	d.put(write{Partition: p})
+	d.put(write{Partition: p, renewal: renewal})
 	for _, child := range u.Children {
 		d.child(child)
 	}

@@ -71,17 +71,42 @@ func TestStore_ALateCommitGivesNobodyALease(t *testing.T) {
 	})
 }
 
-func TestStore_ReplicasAreReadAlone(t *testing.T) {
+func TestStore_WhoIsPresent(t *testing.T) {
 	forEachStore(t, func(t *testing.T, s changestream.Store) {
 		st := newTest(t, s)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		you := changestream.Replica{ID: "you", Epoch: "1", Endpoints: []string{"tcp://10.0.0.1:1"}, Capacity: 3, LastSeen: st.at(2)}
-		st.commit(changestream.Commit{Owner: "you", Now: st.at(2), Replica: &you})
-		got, err := s.Replicas(ctx)
+		for _, id := range []string{"me", "you"} {
+			st.commit(changestream.Commit{Owner: id, Now: st.at(2), Replica: &changestream.Replica{ID: id, Endpoints: []string{}, LastSeen: st.at(2)}})
+		}
+		st.commit(changestream.Commit{Owner: "me", Now: st.at(3), Gone: []string{"me"}})
+		got, err := s.Present(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.equal(got, []changestream.Replica{you})
+		st.equal(got, []string{"you"})
+	})
+}
+
+// A renewal leaves everything else as it is, and an end that comes with it is
+// stored.
+func TestStore_RenewalsChangePositionAndExpiry(t *testing.T) {
+	forEachStore(t, func(t *testing.T, s changestream.Store) {
+		st := newTest(t, s)
+		st.begin()
+		before := st.partition("A")
+		renew := func(now int, end time.Time) changestream.Partition {
+			st.commit(changestream.Commit{Owner: "me", Now: st.at(now), Updates: []changestream.Update{{Token: "A", Epoch: 1, Position: st.at(now - 1), Expiry: st.at(now + 10), End: end}}})
+			return st.partition("A")
+		}
+		before.Position, before.Expiry = st.at(4), st.at(15)
+		st.equal(renew(5, time.Time{}), before)
+		end := st.at(6).Add(123_456_789)
+		before.Position, before.Expiry, before.End = st.at(6), st.at(17), end.Truncate(time.Microsecond)
+		st.equal(renew(7, end), before)
+		before.Position, before.Expiry = st.at(7), st.at(18)
+		st.equal(renew(8, end), before)
+		before.Position, before.Expiry, before.End = st.at(8), st.at(19), time.Time{}
+		st.equal(renew(9, time.Time{}), before)
 	})
 }

@@ -35,11 +35,11 @@ func (m *Memory) View(context.Context) (changestream.View, error) {
 	}, nil
 }
 
-// Replicas implements changestream.Store.
-func (m *Memory) Replicas(context.Context) ([]changestream.Replica, error) {
+// Present implements changestream.Store.
+func (m *Memory) Present(context.Context) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Collect(maps.Values(m.replicas)), nil
+	return slices.Collect(maps.Keys(m.replicas)), nil
 }
 
 // Commit implements changestream.Store.

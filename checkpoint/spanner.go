@@ -32,6 +32,8 @@ func StreamName(info changestream.Info) string {
 var (
 	partitionColumns = []string{"ChangeStream", "Token", "Parents", "StartTimestamp", "EndTimestamp", "State", "Position",
 		"Owner", "LeaseEpoch", "LeaseExpiry", "CreatedAt", "FinishedAt"}
+	// ruleColumns are those that the rules of a commit look at.
+	ruleColumns    = []string{"Token", "State", "EndTimestamp", "Position", "Owner", "LeaseEpoch", "LeaseExpiry"}
 	replicaColumns = []string{"ChangeStream", "ReplicaId", "Epoch", "Endpoints", "Capacity", "LastSeen"}
 )
 
@@ -50,12 +52,22 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 	if v.Now, err = ro.Timestamp(); err != nil {
 		return v, changestream.Classify("read", "table "+s.tables.Partitions, err)
 	}
-	v.Replicas, err = s.Replicas(ctx)
+	v.Replicas, err = s.replicas(ctx)
 	return v, err
 }
 
-// Replicas implements changestream.Store: a strong read of a few rows.
-func (s *Spanner) Replicas(ctx context.Context) (out []changestream.Replica, err error) {
+// Present implements changestream.Store: a strong read of a few keys.
+func (s *Spanner) Present(ctx context.Context) (ids []string, err error) {
+	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), []string{"ReplicaId"}, s.readOptions()).Do(func(row *spanner.Row) error {
+		var id string
+		err := row.Columns(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, changestream.Classify("read", "table "+s.tables.Replicas, err)
+}
+
+func (s *Spanner) replicas(ctx context.Context) (out []changestream.Replica, err error) {
 	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), replicaColumns, s.readOptions()).Do(func(row *spanner.Row) error {
 		var stream string
 		var capacity int64
@@ -75,7 +87,7 @@ func (s *Spanner) readOptions() *spanner.ReadOptions {
 }
 
 // Commit implements changestream.Store: one read-write transaction, that reads
-// only the rows it is about.
+// only the rows it is about, and of these what the rules ask for.
 func (s *Spanner) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
 	var result changestream.Result
 	_, err := s.client.ReadWriteTransactionWithOptions(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
@@ -105,8 +117,12 @@ func (s *Spanner) read(ctx context.Context, tx *spanner.ReadWriteTransaction, wa
 	for i, token := range wanted {
 		keys[i] = spanner.Key{s.stream, string(token)}
 	}
-	err := tx.Read(ctx, s.tables.Partitions, spanner.KeySets(keys...), partitionColumns).Do(func(row *spanner.Row) error {
-		p, err := scanPartition(row)
+	err := tx.Read(ctx, s.tables.Partitions, spanner.KeySets(keys...), ruleColumns).Do(func(row *spanner.Row) error {
+		var token, state string
+		var p changestream.Partition
+		var end, expiry spanner.NullTime
+		err := row.Columns(&token, &state, &end, &p.Position, &p.Owner, &p.Epoch, &expiry)
+		p.Token, p.State, p.End, p.Expiry = changestream.PartitionToken(token), changestream.State(state), end.Time, expiry.Time
 		current[p.Token] = p
 		return err
 	})
@@ -152,6 +168,9 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 				s.stream, string(w.Token), parents(w.Parents), truncate(w.Start), null(w.End), string(w.State), truncate(w.Position),
 				w.Owner, w.Epoch, null(w.Expiry), truncate(w.CreatedAt), null(w.FinishedAt),
 			}))
+		case w.renewal:
+			out = append(out, spanner.Update(s.tables.Partitions, []string{"ChangeStream", "Token", "Position", "LeaseExpiry"},
+				[]any{s.stream, string(w.Token), w.Position, w.Expiry}))
 		default:
 			out = append(out, spanner.Update(s.tables.Partitions,
 				[]string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"},

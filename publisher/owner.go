@@ -29,7 +29,7 @@ const (
 	repeatEvery = 10 * time.Second
 	// checkEvery is the number of messages after which a batch asks again
 	// whether it may still be published.
-	checkEvery = 256
+	checkEvery = 16
 )
 
 // loop deals with whatever comes, until ctx is done.

@@ -87,24 +87,38 @@ func (s *shop) complete(changes []*harness.Message) {
 		}
 		slices.Sort(have)
 		want = slices.Sorted(slices.Values(want))
-		if !slices.Equal(have, want) {
-			s.t.Errorf("row %s:\npublished %q\ncommitted %q", row, have, want)
+		if slices.Equal(have, want) {
+			continue
+		}
+		for _, change := range want {
+			if !got[row][change] {
+				s.t.Errorf("row %s: %s was not published", row, change)
+			}
+		}
+		if len(have) >= len(want) {
+			s.t.Errorf("row %s: published %q, committed %q", row, have, want)
 		}
 	}
 }
 
-// all waits until every change that was committed has come.
+// all waits until every change that was committed has come, and compares.
 func (s *shop) all(sub *harness.Subscriber) {
 	s.t.Helper()
-	sub.Until("every change", func([]*harness.Message) bool {
-		seen := make(map[string]bool)
-		for _, m := range sub.Changes() {
-			seen[m.Version.String()] = true
+	deadline, seen, looked := time.Now().Add(harness.Patience), make(map[string]bool), 0
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for missing := true; missing && time.Now().Before(deadline); <-tick.C {
+		messages := sub.Messages()
+		for _, m := range messages[looked:] {
+			if m.Kind == "" {
+				seen[m.Version.String()] = true
+			}
 		}
+		looked = len(messages)
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(seen) >= s.rows
-	})
+		missing = len(seen) < s.rows
+		s.mu.Unlock()
+	}
 	s.complete(sub.Changes())
 }
 
@@ -115,7 +129,7 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 	t.Parallel()
 	server := embedded(t, emulator.Options{Partitions: 4})
 	s := newShop(t, server.Addr())
-	env := s.with("SPANCAST_LEASE", "1s")
+	env := s.with("SPANCAST_LEASE", "1s", "SPANCAST_REQUIRE_SUBSCRIBER", "true") // nothing is sent before the subscriber is there
 	a, b := harness.Serve(t, env), harness.Serve(t, env)
 	sub := harness.Subscribe(t, []string{a.Endpoint, b.Endpoint}, "")
 	until(t, "both read", func() bool { return s.owned(a) == 2 && s.owned(b) == 2 })
@@ -133,11 +147,16 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 	}
 	s.all(sub)
 	until(t, "the other has all", func() bool { return s.owned(other) == 4 })
-	sub.Resolved(s.commit(1, "Users")) // it is past all of that
+	last := s.commit(1, "Users")
 	positions := make(map[changestream.PartitionToken]changestream.Partition)
-	for _, p := range s.partitions() {
-		positions[p.Token] = p
-	}
+	until(t, "the positions are past all of that", func() bool {
+		behind := false
+		for _, p := range s.partitions() {
+			positions[p.Token] = p
+			behind = behind || !p.Position.After(last)
+		}
+		return !behind
+	})
 	ended := message.FormatTime(s.commit(2, "Users"))
 	s.all(sub)
 	stopped.Signal(syscall.SIGCONT)
@@ -171,7 +190,7 @@ func TestFleet_ARollingRestartLosesNoTimeAndNoChange(t *testing.T) {
 	var endpoints []string
 	var replicas []*harness.Replica
 	serve := func(i int) *harness.Replica {
-		return harness.Serve(t, s.with("SPANCAST_LEASE", "10m", "SPANCAST_BIND", endpoints[i]))
+		return harness.Serve(t, s.with("SPANCAST_LEASE", "10m", "SPANCAST_BIND", endpoints[i], "SPANCAST_REQUIRE_SUBSCRIBER", "true"))
 	}
 	for i := range 3 {
 		endpoints = append(endpoints, fmt.Sprintf("ipc://%s/%d", dir, i))
