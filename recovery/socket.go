@@ -10,6 +10,8 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/publisher"
 )
 
 const (
@@ -64,7 +66,7 @@ func open(o *Options) (_ *socket, err error) {
 	}
 	for _, endpoint := range o.Bind {
 		if err := s.z.Bind(endpoint); err != nil {
-			return nil, fmt.Errorf("bind %s: %w", endpoint, err)
+			return nil, fmt.Errorf("bind %s: %w", endpoint, publisher.Explain(err))
 		}
 		last, err := s.z.GetLastEndpoint()
 		if err != nil {
