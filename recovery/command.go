@@ -83,7 +83,7 @@ func (o *owner) accept(client, id, command string, text []byte) (*answer, error)
 	if command == message.CommandReplay {
 		err = o.acceptReplay(a, text)
 	} else {
-		err = badRequest("there are no snapshots yet")
+		err = o.acceptSnapshot(a, text)
 	}
 	if err != nil {
 		return nil, err
@@ -111,6 +111,38 @@ func (o *owner) acceptReplay(a *answer, text []byte) error {
 	}
 	a.open, a.credit = span.open, q.Credit
 	a.worker = &replay{opt: &o.opt, feed: a.feed, span: span, topics: q.Topics, live: func() { a.live.Store(true); o.socket.wake() }}
+	return nil
+}
+
+func (o *owner) acceptSnapshot(a *answer, text []byte) error {
+	var q message.SnapshotRequest
+	if err := decode(text, &q); err != nil {
+		return badRequest(err.Error())
+	}
+	s := &snapshot{opt: &o.opt, feed: a.feed, tables: q.Tables, wanted: wanted{topics: []string{""}}}
+	var err error
+	if q.At != "" {
+		if s.at, err = parseTime(q.At); err != nil {
+			return badRequest("at is not an RFC 3339 time")
+		}
+	}
+	if q.After != "" {
+		at, from, err := placeOf(q.After)
+		if err != nil {
+			return badRequest(err.Error())
+		}
+		if q.At != "" && !at.Equal(s.at) {
+			return badRequest("at is not the timestamp of after")
+		}
+		s.at, s.from = at, from
+	}
+	if err := checkCredit(q.Credit); err != nil {
+		return badRequest(err.Error())
+	}
+	if err := o.authorize(Request{Command: message.CommandSnapshot, Tables: q.Tables}); err != nil {
+		return err
+	}
+	a.credit, a.worker = q.Credit, s
 	return nil
 }
 
