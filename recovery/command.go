@@ -78,7 +78,7 @@ func (o *owner) accept(client, id, command string, text []byte) (*answer, error)
 	if o.find(client, id) != nil {
 		return nil, badRequest("the id is that of an answer that has not ended")
 	}
-	a := &answer{client: client, id: id, feed: newFeed(o.opt.MaxBuffer, o.socket.wake)}
+	a := &answer{client: client, id: id, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
 	var err error
 	if command == message.CommandReplay {
 		err = o.acceptReplay(a, text)

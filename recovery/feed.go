@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
@@ -41,8 +42,9 @@ type control struct {
 // waits unless something is ready to be sent. So a feed holds no more than was
 // allowed, one load, and what has a single commit timestamp.
 type feed struct {
-	max  int64
-	wake func() // tells the owner that something is ready
+	max   int64
+	wake  func()        // tells the owner that something is ready
+	total *atomic.Int64 // bytes held by all feeds
 
 	mu       sync.Mutex
 	resolved func() time.Time // up to where all partitions were pushed; nil before they are read
@@ -56,8 +58,8 @@ type feed struct {
 	spare    []*load
 }
 
-func newFeed(limit int64, wake func()) *feed {
-	return &feed{max: limit, wake: wake, changed: make(chan struct{})}
+func newFeed(limit int64, wake func(), total *atomic.Int64) *feed {
+	return &feed{max: limit, wake: wake, total: total, changed: make(chan struct{})}
 }
 
 var errClosed = errors.New("the answer has ended")
@@ -95,7 +97,7 @@ func (f *feed) push(ctx context.Context, q *queue, l *load, m changestream.Mark)
 	}
 	if l != nil {
 		l.left = l.Len()
-		f.held += int64(l.Size())
+		f.hold(int64(l.Size()))
 		if f.sorting {
 			f.ahead.push(q, l)
 		} else {
@@ -108,6 +110,12 @@ func (f *feed) push(ctx context.Context, q *queue, l *load, m changestream.Mark)
 	f.advance()
 	f.tell()
 	return nil
+}
+
+// hold accounts for bytes that are held, or not any more.
+func (f *feed) hold(n int64) {
+	f.held += n
+	f.total.Add(n)
 }
 
 // room tells whether a partition may push.
@@ -219,6 +227,9 @@ func (f *feed) take(dst []item, n int) []item {
 func (f *feed) sent(items []item) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
 	f.unsent -= len(items)
 	for _, i := range items {
 		f.release(i)
@@ -235,7 +246,7 @@ func (f *feed) release(i item) {
 	if i.load.left--; i.load.left > 0 {
 		return
 	}
-	f.held -= int64(i.load.Size())
+	f.hold(-int64(i.load.Size()))
 	if i.load.Reset(); len(f.spare) < maxSpare && !f.closed {
 		f.spare = append(f.spare, i.load)
 	}
@@ -257,6 +268,7 @@ func (f *feed) load() *load {
 func (f *feed) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed, f.ready, f.ahead, f.spare, f.unsent, f.held = true, nil, merge{}, nil, 0, 0
+	f.hold(-f.held)
+	f.closed, f.ready, f.ahead, f.spare, f.unsent = true, nil, merge{}, nil, 0
 	f.tell()
 }

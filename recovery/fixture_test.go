@@ -101,7 +101,10 @@ func (f *fixture) configure(addr, stream string) {
 }
 
 // serve runs the endpoint until the test ends.
-func (f *fixture) serve() {
+func (f *fixture) serve() { f.Cleanup(f.start()) }
+
+// start runs the endpoint until stop is called.
+func (f *fixture) start() (stop func()) {
 	f.Helper()
 	var err error
 	f.recovery, err = recovery.New(f.opt)
@@ -110,7 +113,7 @@ func (f *fixture) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.recovery.Run(ctx) }()
-	f.Cleanup(func() {
+	return func() {
 		cancel()
 		select {
 		case err := <-ended:
@@ -118,7 +121,7 @@ func (f *fixture) serve() {
 		case <-time.After(patience):
 			f.Error("the server did not end")
 		}
-	})
+	}
 }
 
 // commit writes n new versions, over ten rows of two tables, and returns the

@@ -23,6 +23,7 @@ type Stats struct {
 	Running  atomic.Int64  // answers that are worked on, those that are live not counted
 	Live     atomic.Int64  // replays without end that have caught up
 	Waiting  atomic.Int64  // requests in line
+	Buffered atomic.Int64  // bytes held for answers
 }
 
 // New opens the socket and binds it. Run must follow.

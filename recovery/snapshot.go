@@ -220,6 +220,15 @@ func keyOf(t *table, row *spanner.Row) key {
 	return out
 }
 
+// typesOf are the types of the key columns.
+func typesOf(t *table, row *spanner.Row) []*spannerpb.Type {
+	out := make([]*spannerpb.Type, t.keys)
+	for i := range out {
+		out[i] = row.ColumnType(i)
+	}
+	return out
+}
+
 // appendObject writes columns of a row as a JSON object.
 func appendObject(dst []byte, t *table, row *spanner.Row, columns []int) []byte {
 	dst = append(dst, '{')
@@ -276,9 +285,7 @@ func inKeyOrder(ctx context.Context, tx *spanner.BatchReadOnlyTransaction, t *ta
 			return nil, err
 		}
 		if types == nil {
-			for i := range t.keys {
-				types = append(types, row.ColumnType(i))
-			}
+			types = typesOf(t, row)
 		}
 		parts = append(parts, part{p, keyOf(t, row)})
 	}
