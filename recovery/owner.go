@@ -21,7 +21,7 @@ const (
 	// housekeeping is how often time-outs are looked at, and those who wait
 	// told so at least every waitEvery.
 	housekeeping = time.Second
-	waitEvery    = 5 * time.Second
+	waitEvery    = 2 * time.Second
 	// fullWait is how long a client's queue in the socket is left alone when it
 	// had no room.
 	fullWait = time.Millisecond
@@ -277,13 +277,17 @@ func (o *owner) drop(client string) {
 
 // housekeep lets go who does nothing, and tells those who wait that they do.
 func (o *owner) housekeep(now time.Time) error {
+	var failed error
 	for _, a := range o.running {
-		if a.final == nil && !a.stalled.IsZero() && now.Sub(a.stalled) >= o.opt.NoCredit {
+		switch {
+		case a.final != nil || a.stalled.IsZero():
+		case now.Sub(a.stalled) >= o.opt.NoCredit:
 			o.stats.Dropped.Add(1)
 			a.stop(refusal(message.NoCredit, fmt.Sprintf("nothing was granted, or read, for %s", o.opt.NoCredit)))
+		case failed == nil && now.Sub(a.stalled) >= waitEvery && now.Sub(a.said) >= waitEvery:
+			failed = o.wait(a, 0, now) // which also shows whether the client is still there
 		}
 	}
-	var failed error
 	o.line.each(func(a *answer, before int) {
 		if failed == nil && now.Sub(a.said) >= waitEvery {
 			failed = o.wait(a, before, now)
@@ -293,7 +297,7 @@ func (o *owner) housekeep(now time.Time) error {
 	return failed
 }
 
-// wait tells a client that its request waits.
+// wait tells a client that its request waits, for its turn or for credit.
 func (o *owner) wait(a *answer, before int, now time.Time) error {
 	a.said = now
 	err := o.control(a, &control{topic: message.Wait, at: now, body: message.WaitBody{Before: before}})
