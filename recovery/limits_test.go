@@ -34,6 +34,12 @@ func (c *client) ask(id string, credit message.Credit, to string) {
 	c.send(message.CommandReplay, message.ReplayRequest{ID: id, Topics: []string{""}, From: message.FormatTime(c.f.began), To: to, Credit: credit})
 }
 
+// hold asks for what takes an hour, and keeps its place until it is cancelled.
+func (c *client) hold(id string) {
+	c.f.Helper()
+	c.ask(id, plenty, message.FormatTime(c.f.server.Now().Add(time.Hour)))
+}
+
 // failedWith checks that an answer ended with an error.
 func failedWith(t testing.TB, all []*answered, code string) {
 	t.Helper()
@@ -100,21 +106,45 @@ func TestCredit_WhoGrantsNothingIsLetGo(t *testing.T) {
 	f.opt.Running, f.opt.NoCredit = 1, 300*time.Millisecond
 	f.serve()
 	f.commit(20)
-	stingy, other := f.client(), f.client()
+	stingy := f.client()
 	stingy.ask("s", message.Credit{Messages: 5, Bytes: 1 << 20}, message.Now)
 	if m := stingy.next(); m.topic != message.Begin {
-		t.Fatalf("%+v", m)
-	}
-	other.ask("o", plenty, message.Now)
-	if m := other.next(); m.topic != message.Wait {
 		t.Fatalf("%+v", m)
 	}
 	all := stingy.collect("s")
 	if failedWith(t, all, message.NoCredit); len(changes(all)) != 5 {
 		t.Errorf("%d changes", len(changes(all)))
 	}
-	if got := changes(other.collect("o")); len(got) != 20 {
+}
+
+// Who waits for credit stands in nobody's way: its place is taken by others,
+// and it goes on when it can. When there are many like it, and others wait, the
+// longest is let go.
+func TestCredit_WhoHasNoneStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	f.opt.Running, f.opt.NoCredit = 1, time.Hour
+	f.serve()
+	f.commit(20)
+	var stingy []*client
+	for range 4 {
+		c := f.client()
+		stingy = append(stingy, c)
+		c.ask("s", message.Credit{Messages: 5, Bytes: 1 << 20}, message.Now)
+		for m := c.next(); m.count < 5; m = c.next() {
+		}
+	}
+	if got := changes(f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})); len(got) != 20 {
 		t.Errorf("%d changes", len(got))
+	}
+	for i, c := range stingy {
+		c.send(message.CommandCredit, message.CreditRequest{ID: "s", Credit: plenty})
+		all := c.collect("s")
+		if i < 3 { // two may wait for credit; these made room for those that came after
+			failedWith(t, all, message.NoCredit)
+		} else if got := changes(all); len(got) != 15 {
+			t.Errorf("%d: %d changes", i, len(got))
+		}
 	}
 }
 
@@ -146,7 +176,7 @@ func TestLine_IsFair(t *testing.T) {
 	f.serve()
 	f.commit(5)
 	holder, many, one := f.client(), f.client(), f.client()
-	holder.ask("h", message.Credit{}, message.Now)
+	holder.hold("h")
 	if m := holder.next(); m.topic != message.Begin {
 		t.Fatalf("%+v", m)
 	}
@@ -196,7 +226,7 @@ func TestLine_IsBounded(t *testing.T) {
 	var clients []*client
 	for range 8 {
 		c := f.client()
-		c.ask("x", message.Credit{}, message.Now)
+		c.hold("x")
 		clients = append(clients, c)
 		if m := c.next(); m.kind == message.Failed {
 			failedWith(t, []*answered{m}, message.TooMany)
@@ -211,7 +241,10 @@ func TestLine_IsBounded(t *testing.T) {
 		c.close()
 	}
 	clients[0].send(message.CommandCancel, message.CancelRequest{ID: "x"})
-	f.until("the line is empty", func() bool { return f.recovery.Stats().Waiting.Load() == 0 && f.recovery.Stats().Running.Load() == 0 })
+	s := f.recovery.Stats()
+	f.until("the line is empty", func() bool {
+		return s.Requests.Load() == 6 && s.Refused.Load() == 2 && s.Waiting.Load() == 0 && s.Running.Load() == 0
+	})
 	if got := changes(f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})); len(got) != 1 {
 		t.Errorf("%d changes", len(got))
 	}
@@ -413,8 +446,8 @@ func TestServer_SaysThatItEnds(t *testing.T) {
 	stop := f.start()
 	f.commit(5)
 	a, b := f.client(), f.client()
-	a.ask("a", message.Credit{Messages: 2, Bytes: 1 << 20}, message.Now)
-	for m := a.next(); m.count < 2; m = a.next() {
+	a.hold("a")
+	for m := a.next(); m.count < 5; m = a.next() {
 	}
 	b.ask("b", plenty, "")
 	if m := b.next(); m.topic != message.Wait {

@@ -48,9 +48,7 @@ func (o *owner) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := o.begin(); err != nil {
-			return err
-		}
+		o.begin()
 		sent, full, err := o.send()
 		if err != nil {
 			return err
@@ -90,39 +88,6 @@ func (o *owner) receive() (n int, err error) {
 	return n, nil
 }
 
-// begin starts the answers whose turn has come.
-func (o *owner) begin() error {
-	for o.line.len > 0 {
-		working, following := 0, 0
-		each := make(map[string]int)
-		for _, a := range o.running {
-			if a.open {
-				following++
-			}
-			if !a.live.Load() {
-				working++
-				each[a.client]++
-			}
-		}
-		if working >= o.opt.Running {
-			return nil
-		}
-		a := o.line.next(func(a *answer) bool {
-			return (!a.open || following < o.opt.Following) && each[a.client] < o.share()
-		})
-		if a == nil {
-			return nil
-		}
-		o.stats.Waiting.Store(int64(o.line.len))
-		o.running = append(o.running, a)
-		a.begin(o.workers, o.socket.wake)
-	}
-	return nil
-}
-
-// share is how many of the answers that are worked on may be of one client.
-func (o *owner) share() int { return (o.opt.Running + 1) / 2 }
-
 // send sends a slice of each answer that has something to send. Full says that
 // one was kept from it by nothing but a full queue.
 func (o *owner) send() (sent, full bool, err error) {
@@ -144,6 +109,7 @@ func (o *owner) send() (sent, full bool, err error) {
 	}
 	o.stats.Running.Store(int64(working))
 	o.stats.Live.Store(int64(live))
+	o.stats.Waiting.Store(int64(o.line.len))
 	return sent, full, nil
 }
 
@@ -293,7 +259,6 @@ func (o *owner) housekeep(now time.Time) error {
 			failed = o.wait(a, before, now)
 		}
 	})
-	o.stats.Waiting.Store(int64(o.line.len))
 	return failed
 }
 
