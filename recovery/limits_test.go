@@ -1,6 +1,7 @@
 package recovery_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -324,6 +325,31 @@ func TestReplay_NeedsLittleMemory(t *testing.T) {
 	sorted(t, all)
 	same(t, versions(all), f.rows)
 	f.until("nothing is held", func() bool { return f.recovery.Stats().Buffered.Load() == 0 })
+}
+
+// While a client grants nothing, its answer holds what it may and one result
+// more, however much there is to be sent.
+func TestReplay_HoldsNoMoreThanItMay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	f.opt.MaxBuffer = 64 << 10
+	f.serve()
+	_, err := f.server.Load(context.Background(), emulator.Load{Database: testDatabase, Stream: testStream, Table: "T", Records: 20_000})
+	must(t, err)
+	c := f.client()
+	c.ask("a", message.Credit{}, message.Now)
+	held := &f.recovery.Stats().Buffered
+	f.until("it is full", func() bool { return held.Load() >= 64<<10 })
+	for range 20 {
+		if n := held.Load(); n > 512<<10 {
+			t.Fatalf("%d bytes are held", n)
+		}
+		c.receive(20 * time.Millisecond)
+	}
+	c.send(message.CommandCredit, message.CreditRequest{ID: "a", Credit: plenty})
+	if n := len(changes(c.collect("a"))); n != 20_000 {
+		t.Errorf("%d changes", n)
+	}
 }
 
 // A client that does not know the protocol is told so, and harms nobody.
