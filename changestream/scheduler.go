@@ -1,6 +1,7 @@
 package changestream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func newScheduler(s *Stream) *scheduler {
 	return &scheduler{
 		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result), drained: make(chan []*task),
 		pauses: make(chan *pause), left: newDepartures(),
-		graph:   NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Mutable: s.opt.Info.MutableKeyRange, Retention: s.opt.Info.Retention, Keep: keepFinished}),
+		graph:   NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Mutable: s.opt.Info.MutableKeyRange, Retention: s.opt.Info.Retention, Keep: cmp.Or(s.opt.Keep, keepFinished)}),
 		reclaim: make(map[PartitionToken]bool), balance: balance{open: make(map[PartitionToken]time.Time)},
 	}
 }
@@ -45,7 +46,7 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 	c.beside.Go(func() { c.watch(readers, wake) })
 	tick := time.NewTimer(0)
 	defer tick.Stop()
-	for err == nil {
+	for err == nil && !c.complete() {
 		select {
 		case <-ctx.Done():
 			return c.shutdown(ctx, stop)

@@ -76,6 +76,7 @@ func (s *Spanner) replicas(ctx context.Context) (out []changestream.Replica, err
 			return err
 		}
 		r.Capacity = int(capacity)
+		r.Endpoints, r.Recover = splitEndpoints(r.Endpoints)
 		out = append(out, r)
 		return nil
 	})
@@ -178,7 +179,7 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 		}
 	}
 	if r := c.Replica; r != nil {
-		endpoints := append([]string{}, r.Endpoints...)
+		endpoints := joinEndpoints(r.Endpoints, r.Recover)
 		out = append(out, spanner.InsertOrUpdate(s.tables.Replicas, replicaColumns, []any{s.stream, r.ID, r.Epoch, endpoints, int64(r.Capacity), truncate(r.LastSeen)}))
 	}
 	for _, id := range c.Gone {

@@ -95,14 +95,3 @@ func cpu(t testing.TB, pid int) time.Duration {
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond // of USER_HZ, which is 100 on Linux
 }
-
-// resident is the memory of a process, in bytes.
-func resident(t testing.TB, pid int) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		t.Skip(err)
-	}
-	pages, _ := strconv.Atoi(strings.Fields(string(text))[1])
-	return pages * os.Getpagesize()
-}
