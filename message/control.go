@@ -76,7 +76,10 @@ type HelloBody struct {
 	Replica      string     `json:"replica"`
 	Epoch        string     `json:"epoch"`
 	Endpoints    []Endpoint `json:"endpoints"` // of the fleet
-	Server       string     `json:"server"`    // program and version
+	// Former are epochs that were in Endpoints of earlier hellos of this
+	// publisher, and are not any more: the latest 100.
+	Former []string `json:"former,omitempty"`
+	Server string   `json:"server"` // program and version
 }
 
 // An Endpoint is where a replica publishes.

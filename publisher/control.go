@@ -92,6 +92,7 @@ const maxPrefix = 255
 func (o *owner) hello() error {
 	body := o.opt.Hello()
 	o.directory = message.DirectoryOf(body.Endpoints)
+	body.Former = o.fleet.see(body.Endpoints)
 	return o.control("", message.Hello, body)
 }
 

@@ -15,6 +15,7 @@ type owner struct {
 	lost      []lostRecord // gaps that are still announced
 	epoch     []byte
 	directory string // of the last hello
+	fleet     succession
 
 	topic   []byte // of the latest message, if its route has one
 	header  []byte // of the latest message
