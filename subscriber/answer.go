@@ -17,7 +17,7 @@ func (m *machine) answer(id, topic, header, body []byte, now instant) {
 	if !s.active || string(id) != s.id {
 		return // of a request that was given up
 	}
-	s.heard = now
+	s.heard, s.answered = now, true
 	if _, kind, ok := message.Control(string(topic)); ok {
 		m.verdict(kind, body, now)
 		return

@@ -26,13 +26,14 @@ type session struct {
 	began    instant
 	why      string // what the replay is for
 
-	open    bool // it has no end
-	sorted  bool // changes come in the order of their versions
-	initial bool // it asks what time it is
-	changes uint64
-	used    message.Credit // of what was granted, and not granted again
-	latest  stamp          // of what was published when it was sent
-	covers  []*publisher   // lost before it was sent
+	answered bool // anything has come
+	open     bool // it has no end
+	sorted   bool // changes come in the order of their versions
+	initial  bool // it asks what time it is
+	changes  uint64
+	used     message.Credit // of what was granted, and not granted again
+	latest   stamp          // of what was published when it was sent
+	covers   []*publisher   // lost before it was sent
 
 	demanded bool   // the user wants changes from before the start
 	floor    stamp  // where it all began
@@ -77,6 +78,7 @@ func (m *machine) request(now instant) {
 	s.endpoint = endpoints[s.next%len(endpoints)]
 	s.number++
 	s.id = "r" + strconv.Itoa(s.number)
+	s.answered = false
 	s.active, s.heard, s.began, s.changes, s.used = true, now, now, 0, message.Credit{}
 	s.open, s.sorted, s.initial, s.latest = m.cfg.follow, true, m.complete == 0, m.latest
 	s.covers = s.covers[:0]
@@ -127,8 +129,9 @@ func (m *machine) cancel() {
 }
 
 const (
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
+	firstPatience = time.Second
+	firstRetry    = 50 * time.Millisecond
+	lastRetry     = 2 * time.Second
 )
 
 // failed lets the request be made again, elsewhere if there is a choice.
@@ -160,7 +163,7 @@ func (m *machine) progress() { m.session.failures, m.session.failing = 0, 0 }
 func (m *machine) attend(now instant) {
 	s := &m.session
 	switch {
-	case s.active && now-s.heard > m.cfg.answering:
+	case s.active && now-s.heard > m.patience():
 		m.cancel()
 		m.failed("no answer", now)
 	case s.active:
@@ -176,6 +179,16 @@ func (m *machine) attend(now instant) {
 	if !s.active && now >= s.retryAt {
 		m.request(now)
 	}
+}
+
+// patience is how long an answer may take: at first not long, since nobody may be
+// there, and another one may.
+func (m *machine) patience() instant {
+	s := &m.session
+	if s.answered {
+		return m.cfg.answering
+	}
+	return min(m.cfg.answering, firstPatience<<min(s.failures, 10))
 }
 
 // unreachable is told when a publisher ends: its recovery endpoint does, too.

@@ -87,21 +87,18 @@ func (s *sockets) ping() error {
 	return errors.Join(errs...)
 }
 
-// send sends a request; false when there is no connection to the endpoint yet.
-func (s *sockets) send(r *request) (sent bool, err error) {
+// send sends a request, or queues it until there is a connection.
+func (s *sockets) send(r *request) error {
 	if s.peer != r.endpoint {
 		if err := s.dial(r.endpoint); err != nil {
-			return false, err
+			return err
 		}
 	}
-	_, err = s.dealer.SendBytes([]byte(r.command), zmq.SNDMORE|zmq.DONTWAIT)
-	if isNothing(err) {
-		return false, nil
-	}
+	_, err := s.dealer.SendBytes([]byte(r.command), zmq.SNDMORE)
 	if err == nil {
 		_, err = s.dealer.SendBytes(r.body, 0)
 	}
-	return err == nil, err
+	return err
 }
 
 // dial makes a new DEALER socket, connected to one endpoint.
@@ -114,9 +111,10 @@ func (s *sockets) dial(endpoint string) (err error) {
 	if err != nil {
 		return err
 	}
-	// What arrives is bounded by credit. Requests wait for a connection here
-	// and not in the socket, so that another endpoint can be tried.
-	err = errors.Join(prepare(z), z.SetRcvhwm(0), z.SetSndhwm(0), z.SetImmediate(true), z.Connect(endpoint))
+	// What arrives is bounded by credit. ZMQ_IMMEDIATE would tell whether there
+	// is a connection; but with it a connection that breaks takes the rest of
+	// a message away that is being read, and libzmq 4.3.4 aborts ("!_more").
+	err = errors.Join(prepare(z), z.SetRcvhwm(0), z.SetSndhwm(0), z.Connect(endpoint))
 	if err != nil {
 		z.Close()
 		return fmt.Errorf("connect to the recovery endpoint %q: %w", endpoint, err)

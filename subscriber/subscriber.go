@@ -96,7 +96,6 @@ type run struct {
 	m        *machine
 	z        *sockets
 	epoch    time.Time // of instants
-	unsent   []request
 	ticked   instant
 	saved    instant
 	position string // that was saved, to save it once
@@ -190,7 +189,9 @@ func (r *run) tick(ctx context.Context, now instant) error {
 	r.publish(r.m)
 	if r.opt.Cursor != nil && now-r.saved >= r.opt.CursorInterval {
 		r.saved = now
-		return r.save(ctx)
+		if err := r.save(ctx); err != nil {
+			r.opt.Log.Warn("cannot save the position, trying again", "error", err)
+		}
 	}
 	return nil
 }
@@ -206,7 +207,7 @@ func (r *run) settle(ctx context.Context, now instant) error {
 			return ctx.Err()
 		}
 	}
-	if r.m.idle() && len(r.unsent) == 0 {
+	if r.m.idle() {
 		return nil
 	}
 	return r.act(r.m.take())
@@ -229,9 +230,10 @@ func (r *run) act(e effects) error {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 	}
-	r.unsent = append(r.unsent, e.requests...)
-	if err := r.send(); err != nil {
-		return err
+	for i := range e.requests {
+		if err := r.z.send(&e.requests[i]); err != nil { // it will be made again, elsewhere
+			r.opt.Log.Warn("cannot ask a recovery endpoint", "error", err)
+		}
 	}
 	for _, g := range e.gaps {
 		r.opt.Log.Error("changes are lost for good", "gap", g.String())
@@ -244,35 +246,6 @@ func (r *run) act(e effects) error {
 		r.opt.OnLive()
 	}
 	return e.err
-}
-
-// maxUnsent bounds the requests that wait for a connection; the machine makes
-// them again elsewhere.
-const maxUnsent = 16
-
-// send sends requests, as far as there is a connection for them. Those to an
-// endpoint that was left are forgotten.
-func (r *run) send() error {
-	if n := len(r.unsent); n > maxUnsent {
-		r.unsent = r.unsent[n-maxUnsent:]
-	}
-	for i := range r.unsent {
-		q := &r.unsent[i]
-		if last := r.unsent[len(r.unsent)-1].endpoint; q.endpoint != last && q.endpoint != r.z.peer {
-			continue
-		}
-		sent, err := r.z.send(q)
-		if err != nil {
-			r.opt.Log.Warn("cannot ask a recovery endpoint", "error", err)
-			continue
-		}
-		if !sent {
-			r.unsent = r.unsent[i:]
-			return nil
-		}
-	}
-	r.unsent = r.unsent[:0]
-	return nil
 }
 
 // save saves the position, if there is one that was not saved.
