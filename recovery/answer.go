@@ -120,7 +120,6 @@ type frames struct {
 	id, topic, header []byte
 	body              []byte
 	count             [1]uint64
-	controlAttributes []byte
 }
 
 // of makes the frames of an answer's next item.

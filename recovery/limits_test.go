@@ -1,6 +1,7 @@
 package recovery_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -32,6 +33,12 @@ func (f *fixture) until(what string, is func() bool) {
 func (c *client) ask(id string, credit message.Credit, to string) {
 	c.f.Helper()
 	c.send(message.CommandReplay, message.ReplayRequest{ID: id, Topics: []string{""}, From: message.FormatTime(c.f.began), To: to, Credit: credit})
+}
+
+// hold asks for what takes an hour, and keeps its place until it is cancelled.
+func (c *client) hold(id string) {
+	c.f.Helper()
+	c.ask(id, plenty, message.FormatTime(c.f.server.Now().Add(time.Hour)))
 }
 
 // failedWith checks that an answer ended with an error.
@@ -100,21 +107,45 @@ func TestCredit_WhoGrantsNothingIsLetGo(t *testing.T) {
 	f.opt.Running, f.opt.NoCredit = 1, 300*time.Millisecond
 	f.serve()
 	f.commit(20)
-	stingy, other := f.client(), f.client()
+	stingy := f.client()
 	stingy.ask("s", message.Credit{Messages: 5, Bytes: 1 << 20}, message.Now)
 	if m := stingy.next(); m.topic != message.Begin {
-		t.Fatalf("%+v", m)
-	}
-	other.ask("o", plenty, message.Now)
-	if m := other.next(); m.topic != message.Wait {
 		t.Fatalf("%+v", m)
 	}
 	all := stingy.collect("s")
 	if failedWith(t, all, message.NoCredit); len(changes(all)) != 5 {
 		t.Errorf("%d changes", len(changes(all)))
 	}
-	if got := changes(other.collect("o")); len(got) != 20 {
+}
+
+// Who waits for credit stands in nobody's way: its place is taken by others,
+// and it goes on when it can. When there are many like it, and others wait, the
+// longest is let go.
+func TestCredit_WhoHasNoneStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	f.opt.Running, f.opt.NoCredit = 1, time.Hour
+	f.serve()
+	f.commit(20)
+	var stingy []*client
+	for range 4 {
+		c := f.client()
+		stingy = append(stingy, c)
+		c.ask("s", message.Credit{Messages: 5, Bytes: 1 << 20}, message.Now)
+		for m := c.next(); m.count < 5; m = c.next() {
+		}
+	}
+	if got := changes(f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})); len(got) != 20 {
 		t.Errorf("%d changes", len(got))
+	}
+	for i, c := range stingy {
+		c.send(message.CommandCredit, message.CreditRequest{ID: "s", Credit: plenty})
+		all := c.collect("s")
+		if i < 3 { // two may wait for credit; these made room for those that came after
+			failedWith(t, all, message.NoCredit)
+		} else if got := changes(all); len(got) != 15 {
+			t.Errorf("%d: %d changes", i, len(got))
+		}
 	}
 }
 
@@ -146,7 +177,7 @@ func TestLine_IsFair(t *testing.T) {
 	f.serve()
 	f.commit(5)
 	holder, many, one := f.client(), f.client(), f.client()
-	holder.ask("h", message.Credit{}, message.Now)
+	holder.hold("h")
 	if m := holder.next(); m.topic != message.Begin {
 		t.Fatalf("%+v", m)
 	}
@@ -167,10 +198,8 @@ func TestLine_IsFair(t *testing.T) {
 	waits(one, 1) // only the first of the other client is before it
 	many.send(message.CommandCancel, message.CancelRequest{ID: "m1"})
 	failedWith(t, many.collect("m1"), message.Canceled)
-	for range 2 { // it is said again
-		if m := one.next(); m.topic != message.Wait {
-			t.Fatalf("%+v", m)
-		}
+	if m := one.next(); m.topic != message.Wait { // it is said again
+		t.Fatalf("%+v", m)
 	}
 	holder.send(message.CommandCancel, message.CancelRequest{ID: "h"})
 	if got := changes(one.collect("o")); len(got) != 5 {
@@ -198,7 +227,7 @@ func TestLine_IsBounded(t *testing.T) {
 	var clients []*client
 	for range 8 {
 		c := f.client()
-		c.ask("x", message.Credit{}, message.Now)
+		c.hold("x")
 		clients = append(clients, c)
 		if m := c.next(); m.kind == message.Failed {
 			failedWith(t, []*answered{m}, message.TooMany)
@@ -213,7 +242,10 @@ func TestLine_IsBounded(t *testing.T) {
 		c.close()
 	}
 	clients[0].send(message.CommandCancel, message.CancelRequest{ID: "x"})
-	f.until("the line is empty", func() bool { return f.recovery.Stats().Waiting.Load() == 0 && f.recovery.Stats().Running.Load() == 0 })
+	s := f.recovery.Stats()
+	f.until("the line is empty", func() bool {
+		return s.Requests.Load() == 6 && s.Refused.Load() == 2 && s.Waiting.Load() == 0 && s.Running.Load() == 0
+	})
 	if got := changes(f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})); len(got) != 1 {
 		t.Errorf("%d changes", len(got))
 	}
@@ -295,6 +327,31 @@ func TestReplay_NeedsLittleMemory(t *testing.T) {
 	f.until("nothing is held", func() bool { return f.recovery.Stats().Buffered.Load() == 0 })
 }
 
+// While a client grants nothing, its answer holds what it may and one result
+// more, however much there is to be sent.
+func TestReplay_HoldsNoMoreThanItMay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	f.opt.MaxBuffer = 64 << 10
+	f.serve()
+	_, err := f.server.Load(context.Background(), emulator.Load{Database: testDatabase, Stream: testStream, Table: "T", Records: 20_000})
+	must(t, err)
+	c := f.client()
+	c.ask("a", message.Credit{}, message.Now)
+	held := &f.recovery.Stats().Buffered
+	f.until("it is full", func() bool { return held.Load() >= 64<<10 })
+	for range 20 {
+		if n := held.Load(); n > 512<<10 {
+			t.Fatalf("%d bytes are held", n)
+		}
+		c.receive(20 * time.Millisecond)
+	}
+	c.send(message.CommandCredit, message.CreditRequest{ID: "a", Credit: plenty})
+	if n := len(changes(c.collect("a"))); n != 20_000 {
+		t.Errorf("%d changes", n)
+	}
+}
+
 // A client that does not know the protocol is told so, and harms nobody.
 func TestRequests_ThatAreWrong(t *testing.T) {
 	t.Parallel()
@@ -369,8 +426,9 @@ func TestClients_ThatVanish(t *testing.T) {
 		for _, to := range []string{message.Now, ""} {
 			c := f.client()
 			c.ask("a", message.Credit{Messages: 3, Bytes: 1 << 20}, to)
+			for m := c.next(); m.count < 3; m = c.next() { // now it waits for credit
+			}
 			c.ask("b", plenty, to)
-			c.next()
 			c.close()
 		}
 		c := f.client()
@@ -414,8 +472,8 @@ func TestServer_SaysThatItEnds(t *testing.T) {
 	stop := f.start()
 	f.commit(5)
 	a, b := f.client(), f.client()
-	a.ask("a", message.Credit{Messages: 2, Bytes: 1 << 20}, message.Now)
-	for m := a.next(); m.count < 2; m = a.next() {
+	a.hold("a")
+	for m := a.next(); m.count < 5; m = a.next() {
 	}
 	b.ask("b", plenty, "")
 	if m := b.next(); m.topic != message.Wait {

@@ -38,7 +38,7 @@ type Options struct {
 	// nil: everybody may have everything.
 	Authorize func(Request) error
 
-	Running     int           // answers that are worked on at once, followers that are live not counted
+	Running     int           // answers that are worked on at once; those that are live, or wait for credit, not counted
 	Following   int           // replays without end at once
 	Waiting     int           // requests in line
 	WaitingEach int           // of them, of one client
@@ -52,7 +52,7 @@ type Options struct {
 // Defaults are options with what has a default.
 func Defaults() Options {
 	return Options{
-		Running: 4, Following: 16, Waiting: 1000, WaitingEach: 4, MaxBuffer: 32 << 20, NoCredit: 30 * time.Second, Linger: time.Second,
+		Running: 4, Following: 16, Waiting: 1000, WaitingEach: 4, MaxBuffer: 16 << 20, NoCredit: 30 * time.Second, Linger: time.Second,
 		Ignore: func(string) bool { return false }, Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -21,7 +21,7 @@ const (
 	// housekeeping is how often time-outs are looked at, and those who wait
 	// told so at least every waitEvery.
 	housekeeping = time.Second
-	waitEvery    = 5 * time.Second
+	waitEvery    = 2 * time.Second
 	// fullWait is how long a client's queue in the socket is left alone when it
 	// had no room.
 	fullWait = time.Millisecond
@@ -48,9 +48,7 @@ func (o *owner) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := o.begin(); err != nil {
-			return err
-		}
+		o.begin()
 		sent, full, err := o.send()
 		if err != nil {
 			return err
@@ -90,39 +88,6 @@ func (o *owner) receive() (n int, err error) {
 	return n, nil
 }
 
-// begin starts the answers whose turn has come.
-func (o *owner) begin() error {
-	for o.line.len > 0 {
-		working, following := 0, 0
-		each := make(map[string]int)
-		for _, a := range o.running {
-			if a.open {
-				following++
-			}
-			if !a.live.Load() {
-				working++
-				each[a.client]++
-			}
-		}
-		if working >= o.opt.Running {
-			return nil
-		}
-		a := o.line.next(func(a *answer) bool {
-			return (!a.open || following < o.opt.Following) && each[a.client] < o.share()
-		})
-		if a == nil {
-			return nil
-		}
-		o.stats.Waiting.Store(int64(o.line.len))
-		o.running = append(o.running, a)
-		a.begin(o.workers, o.socket.wake)
-	}
-	return nil
-}
-
-// share is how many of the answers that are worked on may be of one client.
-func (o *owner) share() int { return (o.opt.Running + 1) / 2 }
-
 // send sends a slice of each answer that has something to send. Full says that
 // one was kept from it by nothing but a full queue.
 func (o *owner) send() (sent, full bool, err error) {
@@ -144,6 +109,7 @@ func (o *owner) send() (sent, full bool, err error) {
 	}
 	o.stats.Running.Store(int64(working))
 	o.stats.Live.Store(int64(live))
+	o.stats.Waiting.Store(int64(o.line.len))
 	return sent, full, nil
 }
 
@@ -277,23 +243,26 @@ func (o *owner) drop(client string) {
 
 // housekeep lets go who does nothing, and tells those who wait that they do.
 func (o *owner) housekeep(now time.Time) error {
+	var failed error
 	for _, a := range o.running {
-		if a.final == nil && !a.stalled.IsZero() && now.Sub(a.stalled) >= o.opt.NoCredit {
+		switch {
+		case a.final != nil || a.stalled.IsZero():
+		case now.Sub(a.stalled) >= o.opt.NoCredit:
 			o.stats.Dropped.Add(1)
 			a.stop(refusal(message.NoCredit, fmt.Sprintf("nothing was granted, or read, for %s", o.opt.NoCredit)))
+		case failed == nil && now.Sub(a.stalled) >= waitEvery && now.Sub(a.said) >= waitEvery:
+			failed = o.wait(a, 0, now) // which also shows whether the client is still there
 		}
 	}
-	var failed error
 	o.line.each(func(a *answer, before int) {
 		if failed == nil && now.Sub(a.said) >= waitEvery {
 			failed = o.wait(a, before, now)
 		}
 	})
-	o.stats.Waiting.Store(int64(o.line.len))
 	return failed
 }
 
-// wait tells a client that its request waits.
+// wait tells a client that its request waits, for its turn or for credit.
 func (o *owner) wait(a *answer, before int, now time.Time) error {
 	a.said = now
 	err := o.control(a, &control{topic: message.Wait, at: now, body: message.WaitBody{Before: before}})
