@@ -16,7 +16,7 @@ import (
 
 func newTail() *cobra.Command {
 	o := tail.Options{Connect: []string{"tcp://127.0.0.1:5556"}, Topics: []string{""}}
-	format, since := string(tail.Text), 0*time.Second
+	format, since := string(tail.Text), ""
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Subscribe, and print changes as they come",
@@ -30,11 +30,12 @@ func newTail() *cobra.Command {
 			if o.Format = tail.Format(strings.ToLower(format)); o.Format != tail.Text && o.Format != tail.JSON {
 				return fmt.Errorf("--format %q is not one of text, json", format)
 			}
-			if o.Count < 0 || o.Timeout < 0 || since < 0 {
-				return errors.New("--count, --timeout and --since cannot be less than 0")
+			if o.Count < 0 || o.Timeout < 0 {
+				return errors.New("--count and --timeout cannot be less than 0")
 			}
-			if since > 0 {
-				o.Since = time.Now().Add(-since)
+			var err error
+			if o.Since, err = sinceOf(since); err != nil {
+				return err
 			}
 			o.Out, o.Colour = cmd.OutOrStdout(), colours(os.Stdout)
 			o.Log = loggerTo(os.Stderr, true, slog.LevelInfo)
@@ -45,7 +46,7 @@ func newTail() *cobra.Command {
 	f.SortFlags = false
 	f.StringSliceVar(&o.Connect, "connect", o.Connect, "endpoint of a publisher or forwarder; may be repeated")
 	f.StringSliceVar(&o.Topics, "topic", o.Topics, "topic prefix that ends in /; empty for everything; may be repeated")
-	f.DurationVar(&since, "since", 0, "begin this long ago; 0: now")
+	f.StringVar(&since, "since", "", "begin this long ago, or at this time (RFC 3339); without it: now")
 	f.BoolVar(&o.Snapshot, "snapshot", false, "print the rows that there are, before the changes")
 	f.StringSliceVar(&o.Tables, "table", nil, "table of the snapshot; may be repeated; without it all that the change stream watches")
 	f.BoolVar(&o.Follow, "follow", false, "take all changes from the recovery endpoint instead of those that are published")
@@ -56,6 +57,21 @@ func newTail() *cobra.Command {
 	f.DurationVar(&o.Timeout, "timeout", 0*time.Second, "end after this time; an error if --count changes have not come by then; 0: never")
 	f.BoolVar(&o.Verify, "verify", false, "count losses, duplicates and disorder; what is not as it should be shows in the exit status")
 	return cmd
+}
+
+// sinceOf reads a duration back, or a time.
+func sinceOf(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return time.Now().Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return t, fmt.Errorf("--since %q is neither a duration, such as 10m, nor a time, such as 2026-11-20T09:54:00Z", text)
+	}
+	return t, nil
 }
 
 // tailResult tells failures from what is wrong with the options.

@@ -47,9 +47,6 @@ var (
 	ErrFaults  = errors.New("not everything was as it should be")
 )
 
-// errEnough ends a tail that has printed enough.
-var errEnough = errors.New("enough")
-
 // A tail prints the changes of its topics.
 type tail struct {
 	opt    Options
@@ -58,6 +55,7 @@ type tail struct {
 	sub    *subscriber.Subscriber
 	seen   int
 	lived  bool
+	enough context.CancelFunc
 }
 
 // Run prints changes until ctx is done, Count have come or Timeout is over. With
@@ -81,6 +79,7 @@ func Run(ctx context.Context, o Options) (err error) {
 func (t *tail) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	t.enough = cancel
 	if t.opt.Timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, t.opt.Timeout)
 		defer cancel()
@@ -92,9 +91,6 @@ func (t *tail) run(ctx context.Context) error {
 	})
 	defer complain.Stop()
 	err := t.sub.Run(ctx, t.change)
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
 	if err == nil && t.opt.Count > 0 && t.seen < t.opt.Count && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %d of %d changes came in %s", ErrTimeout, t.seen, t.opt.Count, t.opt.Timeout)
 	}
@@ -121,7 +117,7 @@ func (t *tail) change(_ context.Context, c *subscriber.Change) error {
 		return err
 	}
 	if t.seen++; t.seen == t.opt.Count {
-		return errEnough
+		t.enough()
 	}
 	return nil
 }
