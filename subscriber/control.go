@@ -110,6 +110,7 @@ func (m *machine) hello(p *publisher, text []byte, now instant) {
 	}
 	p.known, p.greeted, p.directory, p.endpoints = true, true, message.DirectoryOf(body.Endpoints), body.Endpoints
 	m.fleet.relist(now)
+	m.canRecover()
 	m.succeed(body.Former, now)
 }
 

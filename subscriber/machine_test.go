@@ -176,6 +176,28 @@ func TestMachine_WithoutARecoveryEndpointAGapIsTold(t *testing.T) {
 	}
 }
 
+// Between the end of the only replica and the hello of the next, no recovery
+// endpoint is known: that is no reason to give anything up.
+func TestMachine_RecoveryEndpointsThatAreKnownNoMoreComeBack(t *testing.T) {
+	w := newWorld([]string{""}, 1, t.Fatalf)
+	w.opt.recover, w.recover = nil, []string{"rec"}
+	w.start("pub0")
+	w.take(w.pubs[0], 0)
+	w.subscribe(Position{})
+	for range 4 {
+		w.run(t, 300*time.Millisecond)
+	}
+	w.put("A0", "A1")
+	w.kill(w.pubs[0], 0)
+	w.run(t, time.Second)
+	w.start("pub0")
+	w.take(w.pubs[0], 0)
+	for range 40 {
+		w.run(t, time.Second)
+	}
+	w.whole()
+}
+
 func TestMachine_LevelsOfRowDataAreRefused(t *testing.T) {
 	w := newWorld([]string{"A/0/1/"}, 1, t.Fatalf)
 	w.start("pub0")

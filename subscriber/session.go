@@ -26,6 +26,7 @@ type session struct {
 	began    instant
 	why      string // what the replay is for
 
+	possible bool // a recovery endpoint was known once
 	answered bool // anything has come
 	open     bool // it has no end
 	sorted   bool // changes come in the order of their versions
@@ -61,14 +62,21 @@ func (m *machine) endpoints() []string {
 // helloID is the id of all requests for a hello.
 const helloID = "hello"
 
-func (m *machine) canRecover() bool { return len(m.cfg.recover) > 0 || len(m.fleet.recoverable()) > 0 }
+// canRecover tells whether there is a recovery endpoint, though it may be that
+// none is known at the moment.
+func (m *machine) canRecover() bool {
+	s := &m.session
+	s.possible = s.possible || len(m.cfg.recover) > 0 || len(m.fleet.recoverable()) > 0
+	return s.possible
+}
 
 // request asks for what is missing: a snapshot, the time, or a replay.
 func (m *machine) request(now instant) {
 	s := &m.session
 	endpoints := m.endpoints()
+	s.possible = s.possible || len(endpoints) > 0
 	if len(endpoints) == 0 {
-		if m.fleet.greeted() && !m.cfg.follow {
+		if m.fleet.greeted() && !m.cfg.follow && !m.canRecover() {
 			m.giveUp(now) // there are none
 		} else {
 			m.failed("no recovery endpoint is known yet", now)

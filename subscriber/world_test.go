@@ -30,10 +30,11 @@ type world struct {
 	asked   *replay
 	answers [][4]string
 
-	from   stamp          // the subscriber wants everything from here on
-	got    map[*row]int   // times that it was handed on
-	keys   map[string]int // changes that were handed on, by key
-	breaks rules
+	from    stamp          // the subscriber wants everything from here on
+	got     map[*row]int   // times that it was handed on
+	keys    map[string]int // changes that were handed on, by key
+	breaks  rules
+	recover []string // recovery endpoints in the hellos
 }
 
 // rules can be broken, to see that it is noticed.
@@ -265,7 +266,7 @@ func (w *world) control(p *pub, level, kind string, body any) {
 func (w *world) hello(p *pub) {
 	body := message.HelloBody{Format: 1, Epoch: p.epoch, Former: p.former}
 	for _, epoch := range p.listed {
-		body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: epoch, Publish: []string{w.peers[epoch]}})
+		body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: epoch, Publish: []string{w.peers[epoch]}, Recover: w.recover})
 	}
 	p.directory = message.DirectoryOf(body.Endpoints)
 	w.control(p, "", message.Hello, body)
