@@ -14,7 +14,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency fleet docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz bench bench-subscriber soak-subscriber latency fleet docs setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -58,6 +58,17 @@ fuzz:
 # decoder and spanner.Client with ToStruct, in one run.
 bench:
 	$(GO) test -run '^$$' -bench RecordPath -benchtime $(BENCHTIME) ./publisher
+
+# What receiving a message costs with the subscriber package, beside a plain loop.
+bench-subscriber:
+	$(GO) test -run '^$$' -bench Receive -benchtime 200000x -count 3 ./subscriber
+
+# Subscribers in a storm of failures, for longer than in make test; and more
+# histories of the simulation.
+SOAK ?= 5m
+soak-subscriber:
+	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
+	$(GO) test -run TestMachine_Every -rapid.checks 200000 -timeout 2h ./subscriber
 
 # From commit to subscriber, on Google's emulator.
 latency:

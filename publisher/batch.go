@@ -18,6 +18,9 @@ type batch struct {
 	mark    changestream.Mark
 	done    chan struct{} // closed when it was dealt with, if set
 	size    int64         // of the buffer budget that it holds
+
+	partition changestream.PartitionToken
+	moved     string // attribute of its changes; see message.Attributes
 }
 
 // A span is a piece of a batch's data.
@@ -149,6 +152,9 @@ func (b *batch) appendAttributes(rec *changestream.DataChangeRecord) {
 	}
 	if rec.SystemTransaction {
 		d = append(d, `,"system":true`...)
+	}
+	if b.moved != "" {
+		d = append(append(append(d, `,"moved":"`...), b.moved...), '"')
 	}
 	b.data = append(d, '}')
 	b.records = append(b.records, recordPart{schema: rec.Schema, attributes: b.since(from)})

@@ -10,10 +10,12 @@ import (
 // An owner is what the goroutine that owns the socket keeps.
 type owner struct {
 	*Publisher
-	counters *counters
-	schemas  *announcements
-	lost     []lostRecord // gaps that are still announced
-	epoch    []byte
+	counters  *counters
+	schemas   *announcements
+	lost      []lostRecord // gaps that are still announced
+	epoch     []byte
+	directory string // of the last hello
+	fleet     succession
 
 	topic   []byte // of the latest message, if its route has one
 	header  []byte // of the latest message
@@ -85,6 +87,9 @@ func (o *owner) publish(b *batch) error {
 	o.stats.Slow.Store(o.socket.dropped)
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
+	}
+	if b.mark.End {
+		o.lineage.ended(b.partition) // before its children can begin
 	}
 	b.mark.Progress.Published(b.mark)
 	if now := time.Now(); now.Sub(o.looked) >= lookEvery {

@@ -25,7 +25,8 @@ type Publisher struct {
 	gaps    chan changestream.Gap
 	ended   chan struct{} // closed when Run returns
 
-	stats Stats
+	lineage lineage
+	stats   Stats
 }
 
 // Stats count what a publisher does.

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"time"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/topics"
@@ -9,7 +10,7 @@ import (
 
 // Sink returns the sink of a partition.
 func (p *Publisher) Sink(partition changestream.Partition) changestream.Sink {
-	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}}
+	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}, holding: p.lineage.begin(partition, time.Now())}
 }
 
 // A sink builds the batches of one partition, in the goroutine of its reader.
@@ -22,6 +23,7 @@ type sink struct {
 	change  Change
 	schema  *changestream.Schema // of the latest record
 	ignored bool
+	holding holding
 }
 
 // Change implements changestream.Sink.
@@ -41,6 +43,10 @@ func (s *sink) Change(rec *changestream.DataChangeRecord) error {
 func (s *sink) begin() *batch {
 	if s.batch == nil {
 		s.batch = s.p.newBatch()
+		s.batch.partition = s.change.Partition
+		if s.holding.moved != "" && time.Since(s.holding.since) < movedFor {
+			s.batch.moved = s.holding.moved
+		}
 		if router := s.p.opt.Router(); router != s.router {
 			s.router, s.planner = router, router.Planner()
 		}

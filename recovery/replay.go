@@ -44,6 +44,9 @@ func (r *replay) run(ctx context.Context) (end *control, err error) {
 	if r.clock, err = look(ctx, r.opt.Client); err != nil {
 		return nil, err
 	}
+	if r.span.fromNow {
+		r.span.from = after(r.clock.read)
+	}
 	if r.span.from.After(r.clock.read.Add(ahead)) {
 		return nil, badRequest(fmt.Sprintf("from is in the future; it is %s", message.FormatTime(r.clock.read)))
 	}

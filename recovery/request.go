@@ -56,16 +56,19 @@ func checkCredit(c message.Credit) error {
 
 // A span is the part of the stream that a replay is about.
 type span struct {
-	from  time.Time
-	after []byte    // version; empty when from is a time
-	to    time.Time // exclusive; zero when open or now
-	open  bool
-	now   bool // to the time at which the request is begun
+	from    time.Time
+	after   []byte // version; empty when from is a time
+	fromNow bool
+	to      time.Time // exclusive; zero when open or now
+	open    bool
+	now     bool // to the time at which the request is begun
 }
 
 // spanOf reads the ends of a replay.
 func spanOf(q *message.ReplayRequest) (s span, err error) {
-	if s.from, err = parseTime(q.From); err != nil {
+	if q.From == message.Now {
+		s.fromNow = true
+	} else if s.from, err = parseTime(q.From); err != nil {
 		v, err := message.ParseVersion([]byte(q.From))
 		if err != nil {
 			return s, fmt.Errorf("from is neither an RFC 3339 time nor a version")

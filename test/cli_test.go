@@ -94,7 +94,7 @@ func TestUsage_IsStatusTwo(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"serv"}, {"serve", "--nope"}, {"serve", "extra"}, {"serve", "--lease=x"}, {"tail", "--format", "xml"}, {"tail", "--topic", "Orders"},
-		{"tail", "--count", "-1"}, {"tail", "--connect", "nonsense"}, {"admin", "nope"}, {"admin", "bootstrap", "--dialect", "mysql"}, {"config", "--output", "x"},
+		{"tail", "--count", "-1"}, {"tail", "--since", "yesterday"}, {"tail", "--connect", "nonsense"}, {"admin", "nope"}, {"admin", "bootstrap", "--dialect", "mysql"}, {"config", "--output", "x"},
 		{"demo", "--emulator", "none"}, {"demo", "--rate", "0"}, {"validate", "--offline"}, {"validate", "--offline", "--lease", "x"},
 	} {
 		if status, _, stderr := harness.Run(t, nil, args...); status != 2 {

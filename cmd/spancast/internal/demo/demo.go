@@ -122,9 +122,10 @@ func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
 		}()
 	}
 	run("replica", s.Run)
+	began := time.Now()
 	run("workload", func(ctx context.Context) error { return workload(ctx, client, o.Rate) })
 	run("subscriber", func(ctx context.Context) error {
-		return tail.Run(ctx, tail.Options{Connect: s.Endpoints(), Topics: []string{""}, Format: tail.Text, Count: o.Count, Out: o.Out, Log: o.Log, Colour: o.Colour})
+		return tail.Run(ctx, tail.Options{Connect: s.Endpoints(), Topics: []string{""}, Since: began, Format: tail.Text, Count: o.Count, Out: o.Out, Log: o.Log, Colour: o.Colour})
 	})
 	return errors.Join(<-results, <-results, <-results)
 }

@@ -33,6 +33,7 @@ func (s *Service) openRecovery(context.Context) (err error) {
 // recover serves the recovery endpoint until ctx is done.
 func (s *Service) recover(ctx context.Context) error {
 	if s.recovery == nil {
+		<-ctx.Done() // there is nothing to fail
 		return nil
 	}
 	return s.recovery.Run(ctx)
