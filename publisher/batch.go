@@ -18,6 +18,13 @@ type batch struct {
 	mark    changestream.Mark
 	done    chan struct{} // closed when it was dealt with, if set
 	size    int64         // of the buffer budget that it holds
+	owned   lease         // under which it was read
+}
+
+// A lease names an ownership of a partition, for the log.
+type lease struct {
+	partition string
+	epoch     int64
 }
 
 // A span is a piece of a batch's data.

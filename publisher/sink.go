@@ -9,7 +9,7 @@ import (
 
 // Sink returns the sink of a partition.
 func (p *Publisher) Sink(partition changestream.Partition) changestream.Sink {
-	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}}
+	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}, owned: lease{partition.Token.Short(), partition.Epoch}}
 }
 
 // A sink builds the batches of one partition, in the goroutine of its reader.
@@ -22,6 +22,7 @@ type sink struct {
 	change  Change
 	schema  *changestream.Schema // of the latest record
 	ignored bool
+	owned   lease
 }
 
 // Change implements changestream.Sink.
@@ -51,7 +52,7 @@ func (s *sink) begin() *batch {
 // Flush implements changestream.Sink. It waits for room in the buffer.
 func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
 	b := s.begin()
-	b.mark = m
+	b.mark, b.owned = m, s.owned
 	if err := s.p.submit(ctx, b); err != nil {
 		return err // the batch stays, for the next attempt
 	}

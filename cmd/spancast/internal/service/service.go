@@ -160,7 +160,7 @@ func (s *Service) openStream(context.Context) (err error) {
 // stopped, what was read published, positions saved and partitions given back,
 // sockets emptied.
 func (s *Service) Run(ctx context.Context) error {
-	s.log.Info(s.banner())
+	s.log.Info(s.banner(), "replica", s.replica.ID, "epoch", s.replica.Epoch)
 	reading, stopReading := context.WithCancelCause(ctx)
 	defer stopReading(nil)
 	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))
