@@ -283,6 +283,11 @@ func (a *Arena) sightings(came []publication) []sighting {
 	return out
 }
 
+// republished is when a partition was published first after an epoch.
+func (a *Arena) republished(partition string, after int64) (time.Time, bool) {
+	return firstOf(a.all, partition, after)
+}
+
 // summary tells what happened.
 func (a *Arena) summary() string {
 	c := a.checker

@@ -14,6 +14,7 @@ type report struct {
 	events  map[string]int
 	waiting []departure
 	took    map[string][]time.Duration // by how the owner went
+	worst   map[string][]time.Duration // of all partitions of one owner, the last
 	silent  int                        // partitions that ended, or had nothing to publish
 }
 
@@ -26,25 +27,30 @@ type departure struct {
 }
 
 func newReport() report {
-	return report{events: make(map[string]int), took: make(map[string][]time.Duration)}
+	return report{events: make(map[string]int), took: make(map[string][]time.Duration), worst: make(map[string][]time.Duration)}
 }
 
 // failovers looks for the first publication of what was left behind.
 func (r *report) failovers(journals []*journal) {
 	for _, d := range r.waiting {
-		var first time.Time
-		for _, j := range journals {
-			if at, ok := j.published(d.partition, d.epoch); ok && (first.IsZero() || at.Before(first)) {
-				first = at
-			}
-		}
-		if first.IsZero() {
+		first, ok := firstOf(journals, d.partition, d.epoch)
+		if !ok {
 			r.silent++
 		} else {
 			r.took[d.how] = append(r.took[d.how], first.Sub(d.at))
 		}
 	}
 	r.waiting = nil
+}
+
+// firstOf is when a partition was published first by an epoch after another.
+func firstOf(journals []*journal, partition string, after int64) (first time.Time, ok bool) {
+	for _, j := range journals {
+		if at, found := j.published(partition, after); found && (!ok || at.Before(first)) {
+			first, ok = at, true
+		}
+	}
+	return first, ok
 }
 
 func (r *report) String() string {
