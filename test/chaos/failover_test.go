@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
 )
 
@@ -24,13 +25,10 @@ func TestFailover_TakesNoLongerThanTheLease(t *testing.T) {
 	a := NewArena(t, o)
 	a.atLeast(3)
 	a.begin(o.Seed)
-	for range 5 {
+	a.until("some load", func() bool { return a.load.number.Load() > 500 })
+	for range partitionsOfFailover - 1 {
 		a.until("a split", func() bool { ok, err := a.backend.churn(emulator.Split); return ok && err == nil })
 	}
-	a.until("many partitions", func() bool {
-		view, err := a.watch.look()
-		return err == nil && len(view.Partitions) >= 12
-	})
 	for range n {
 		a.depart("kill -9", func(s *slot) { s.kill() })
 		a.depart("SIGTERM", func(s *slot) {
@@ -51,16 +49,25 @@ func TestFailover_TakesNoLongerThanTheLease(t *testing.T) {
 	}
 }
 
-// depart lets the replica go that reads most, waits until all that it read is
+// partitionsOfFailover is how many partitions there are where rows are.
+const partitionsOfFailover = 6
+
+// depart lets the replica go that publishes most, waits until all that it read is
 // published again, and puts another in its place.
 func (a *Arena) depart(how string, leave func(*slot)) {
 	a.t.Helper()
 	var s *slot
-	a.until("somebody who reads", func() bool {
-		s = slices.MaxFunc(a.up(), func(x, y *slot) int { return len(a.held(x)) - len(a.held(y)) })
-		return len(a.held(s)) > 0
+	var held []changestream.Partition
+	a.until("everything to be published as it is committed", func() bool {
+		held = nil
+		for _, x := range a.up() {
+			if mine := a.published(x); len(mine) > len(held) {
+				s, held = x, mine
+			}
+		}
+		return len(held) > 0 && a.load.pending(a.sub.has) < 50
 	})
-	held, at := a.held(s), time.Now()
+	at := time.Now()
 	leave(s)
 	var last time.Duration
 	a.until("all partitions to be published again", func() bool {
@@ -77,4 +84,12 @@ func (a *Arena) depart(how string, leave func(*slot)) {
 	a.report.worst[how] = append(a.report.worst[how], last)
 	a.report.events[how]++
 	a.atLeast(3)
+}
+
+// published lists the partitions that a replica has and has published.
+func (a *Arena) published(s *slot) []changestream.Partition {
+	return slices.DeleteFunc(a.held(s), func(p changestream.Partition) bool {
+		_, ok := s.journal.published(p.Token.Short(), p.Epoch-1)
+		return !ok
+	})
 }
