@@ -58,7 +58,7 @@ func NewArena(t testing.TB, o Options) *Arena {
 		a.slots = append(a.slots, newSlot(t, n, a.backend.source, a.backend.meta))
 	}
 	a.sub = newSubscriber(t, a.slots)
-	a.load = &workload{client: a.backend.db.Client}
+	a.load = &workload{client: a.backend.db.Client, errors: make(map[string]int)}
 	a.watch = newWatch(a.backend.store)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -292,7 +292,7 @@ func (a *Arena) republished(partition string, after int64) (time.Time, bool) {
 func (a *Arena) summary() string {
 	c := a.checker
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d changes committed (%d commits had to be looked up), %d messages, %d of them duplicates (%d from owners whose time was over); %d looks at the positions\n",
+	fmt.Fprintf(&out, "%d changes committed (commits that had to be looked up: %v), %d messages, %d of them duplicates (%d from owners whose time was over); %d looks at the positions\n",
 		c.Committed, a.load.errors, c.Published, c.Duplicates, c.Late, a.watch.looks)
 	fenced, lost := 0, 0
 	for _, j := range a.all {

@@ -25,8 +25,8 @@ type workload struct {
 	number atomic.Int64 // of the latest write
 
 	mu     sync.Mutex
-	writes []*write // since the last take; those of a row in order
-	errors int      // commits whose outcome had to be looked up
+	writes []*write       // since the last take; those of a row in order
+	errors map[string]int // commits whose outcome had to be looked up, by error code
 }
 
 // tables are alike: Id INT64 key, V INT64.
@@ -123,7 +123,7 @@ func (w *writer) transact() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if _, err := w.client.Apply(ctx, mutations); err != nil {
-		w.resolve(writes, after)
+		w.resolve(err, writes, after)
 	}
 	for row, number := range after {
 		if w.rows[row] = number; number == 0 {
@@ -137,9 +137,9 @@ func (w *writer) transact() {
 
 // resolve finds out whether a commit that failed was one. If the rows do not
 // show it, its changes are marked, and after says what the rows hold instead.
-func (w *writer) resolve(writes []*write, after map[string]int64) {
+func (w *writer) resolve(err error, writes []*write, after map[string]int64) {
 	w.mu.Lock()
-	w.errors++
+	w.errors[spanner.ErrCode(err).String()]++
 	w.mu.Unlock()
 	stored := w.read()
 	committed := true
