@@ -22,7 +22,7 @@ import (
 // of everything that was committed.
 type shop struct {
 	*spannerdb.DB
-	t   *testing.T
+	t   testing.TB
 	env map[string]string
 
 	mu        sync.Mutex
@@ -33,13 +33,13 @@ type shop struct {
 const shopStream = "Everything"
 
 // newShop makes a shop, with metadata tables beside it.
-func newShop(t *testing.T, host string) *shop {
+func newShop(t testing.TB, host string) *shop {
 	t.Helper()
 	return newShopIn(t, host, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL)
 }
 
 // newShopIn is newShop for either dialect.
-func newShopIn(t *testing.T, host string, dialect databasepb.DatabaseDialect) *shop {
+func newShopIn(t testing.TB, host string, dialect databasepb.DatabaseDialect) *shop {
 	t.Helper()
 	name, ddl := "googlesql", []string{
 		`CREATE TABLE Orders (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
