@@ -205,7 +205,12 @@ func (a *Arena) settle() {
 		s.wake()
 	}
 	a.atLeast(3)
-	a.until("everything committed to be published", func() bool { return a.load.pending(a.sub.has) == 0 })
+	a.until("everything committed to be published", func() bool { return len(a.load.pending(a.sub.has)) == 0 })
+	if missing := a.load.pending(a.sub.has); len(missing) > 0 {
+		for _, said := range a.testify(missing) {
+			a.t.Log(said)
+		}
+	}
 	a.until("every replica to take part", func() bool {
 		view, err := a.watch.look()
 		fresh := map[string]bool{}

@@ -65,7 +65,7 @@ func (a *Arena) depart(how string, leave func(*slot)) {
 				s, held = x, mine
 			}
 		}
-		return len(held) > 0 && a.load.pending(a.sub.has) < 50
+		return len(held) > 0 && len(a.load.pending(a.sub.has)) < 50
 	})
 	at := time.Now()
 	leave(s)

@@ -15,7 +15,8 @@ import (
 type write struct {
 	identity
 	row   string
-	maybe bool // the commit failed, and the row does not show it; it may come all the same
+	at    time.Time // of the commit; zero if that is not known
+	maybe bool      // the commit failed, and the row does not show it; it may come all the same
 }
 
 // A workload commits transactions and remembers them. Each row belongs to one
@@ -67,16 +68,16 @@ func (w *workload) take() []*write {
 }
 
 // pending returns the writes that must be published and were not seen yet.
-func (w *workload) pending(seen func(identity) bool) (n int) {
+func (w *workload) pending(seen func(identity) bool) (out []*write) {
 	w.mu.Lock()
 	writes := w.writes[:len(w.writes):len(w.writes)]
 	w.mu.Unlock()
 	for _, wr := range writes {
 		if !wr.maybe && !seen(wr.identity) {
-			n++
+			out = append(out, wr)
 		}
 	}
-	return n
+	return out
 }
 
 // A writer has rows of its own.
@@ -122,7 +123,8 @@ func (w *writer) transact() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if _, err := w.client.Apply(ctx, mutations); err != nil {
+	at, err := w.client.Apply(ctx, mutations)
+	if err != nil {
 		w.resolve(err, writes, after)
 	}
 	for row, number := range after {
@@ -132,6 +134,9 @@ func (w *writer) transact() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, wr := range writes {
+		wr.at = at
+	}
 	w.writes = append(w.writes, writes...)
 }
 
