@@ -14,7 +14,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench bench-subscriber soak-subscriber latency fleet docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -80,6 +80,25 @@ latency:
 fleet:
 	$(GO) test -timeout 90m -run '^$$' -bench Idle_ -benchtime 1x ./test
 	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
+
+# Everything that may go wrong, at random, for as long as CHAOS says, and a proof
+# that nothing was skipped, invented or reordered. CHAOS_SEED=N takes the events of
+# an earlier run. chaos-google is the same on Google's emulator.
+chaos:
+	CHAOS=$(or $(CHAOS),30m) $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
+
+chaos-google:
+	CHAOS=$(or $(CHAOS),5m) CHAOS_SPANNER=google $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
+
+# How long partitions are not published after kill -9 and after SIGTERM, FAILOVER
+# times each.
+failover:
+	FAILOVER=$(or $(FAILOVER),20) $(GO) test -count=1 -v -timeout 0 -run TestFailover ./test/chaos
+
+# Backlogs of 5,000,000 records of 1 KB and 1,000 of 5 MB, in bounded memory; the
+# Spanner that holds them takes 9 GB.
+backlog:
+	SPANCAST_BACKLOG=25 $(GO) test -count=1 -v -timeout 0 -run TestBacklog ./test
 
 # The parts of the documentation that are made from the program.
 docs:

@@ -51,6 +51,7 @@ func (c *Command) Flags(f *flag.FlagSet) {
 	f.DurationVar(&o.MinHeartbeat, "min-heartbeat", time.Second, "shortest heartbeat interval that change stream queries may ask for")
 	f.Int64Var(&o.MaxLogBytes, "max-log-bytes", 256<<20, "bytes of records kept for each change stream")
 	f.IntVar(&c.Load.Rate, "load", 0, "synthetic records a second in the change stream --load-stream; 0: none, negative: as many as can be made")
+	f.IntVar(&c.Load.Records, "load-records", 0, "records of the synthetic load in all; 0: no end")
 	f.StringVar(&c.Load.Stream, "load-stream", "", "change stream that gets the synthetic load")
 	f.StringVar(&c.Load.Table, "load-table", "", "table whose inserts the synthetic load shows")
 	f.IntVar(&c.Load.TextBytes, "load-text-bytes", 100, "length of the text values of the synthetic load")
@@ -118,8 +119,12 @@ func (c *Command) Run(ctx context.Context, out io.Writer) (err error) {
 	}
 	load := c.Load
 	load.Database, load.Rate = c.Database, max(load.Rate, 0)
+	fmt.Fprintf(out, "load begins at %s\n", s.Now().UTC().Format(time.RFC3339Nano))
 	made, err := s.Load(ctx, load)
-	fmt.Fprintf(out, "made %d records\n", made)
+	fmt.Fprintf(out, "made %d records by %s\n", made, s.Now().UTC().Format(time.RFC3339Nano))
+	if err == nil {
+		<-ctx.Done() // they stay to be read
+	}
 	return err
 }
 

@@ -302,3 +302,30 @@ func TestTransaction_SnapshotThatWasForgottenIsRefused(t *testing.T) {
 		t.Errorf("got %v %v of a version that is gone", got, err)
 	}
 }
+
+// TestTransaction_ATurnEndsWithItsCommit: a transaction that was aborted again
+// and again goes first, once; others do not wait for it ever after.
+func TestTransaction_ATurnEndsWithItsCommit(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	f.put(t, 0)
+	attempts := 0
+	_, err := f.client.ReadWriteTransaction(limit(t), func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		if _, err := tx.ReadRow(ctx, "Items", spanner.Key{0}, []string{"N"}); err != nil {
+			return err
+		}
+		if attempts++; attempts < 6 {
+			f.put(t, 0) // what was read is not so any more
+		}
+		return tx.BufferWrite([]*spanner.Mutation{spanner.Update("Items", []string{"Id", "N"}, []any{0, 1})})
+	})
+	if err != nil || attempts != 6 {
+		t.Fatalf("%d attempts, %v", attempts, err)
+	}
+	began := time.Now()
+	for range 40 { // 10 s, if each waited for the turn
+		f.put(t, 1)
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("40 commits took %s", d)
+	}
+}

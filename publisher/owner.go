@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/spancast/spancast/message"
@@ -73,6 +74,7 @@ func (o *owner) publish(b *batch) error {
 	if b.mark.Progress == nil {
 		return nil // of Drained
 	}
+	o.announce(b)
 	for i := range b.entries {
 		if i%checkEvery == 0 && !b.mark.Progress.Alive() {
 			return o.fence(b)
@@ -98,10 +100,20 @@ func (o *owner) publish(b *batch) error {
 	return nil
 }
 
+// announce says in the log which messages come next, by the counter of the root,
+// and by which right: who published what as whose owner can be told from it.
+func (o *owner) announce(b *batch) {
+	if len(b.entries) == 0 || !o.opt.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	o.opt.Log.Debug("publishing", "partition", b.owned.partition, "epoch", b.owned.epoch, "first", o.counters.level("").count+1, "messages", len(b.entries))
+}
+
 // fence throws a batch away: whoever owns the partition now publishes it.
 func (o *owner) fence(b *batch) error {
 	o.stats.Fenced.Add(1)
-	o.opt.Log.Warn("a lease ran out before a batch was published; the partition's next owner publishes it", "messages", len(b.entries))
+	o.opt.Log.Warn("a lease ran out before a batch was published; the partition's next owner publishes it",
+		"partition", b.owned.partition, "epoch", b.owned.epoch, "messages", len(b.entries))
 	return nil
 }
 

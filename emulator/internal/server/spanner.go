@@ -287,8 +287,8 @@ func (s *spannerService) commit(db *database, t *transaction, r *sppb.CommitRequ
 	if r.GetReturnCommitStats() {
 		t.committed.CommitStats = &sppb.CommitResponse_CommitStats{MutationCount: done.Mutations}
 	}
-	t.Txn = db.Snapshot(0) // lets go of its reads and writes
 	db.txns.end(t, grpcstatus.Error(codes.FailedPrecondition, "The transaction has already been committed."))
+	t.Txn = db.Snapshot(0) // lets go of its reads and writes; not before its turn has ended
 	return t.committed, nil
 }
 

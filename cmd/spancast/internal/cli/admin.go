@@ -17,7 +17,7 @@ import (
 
 func newAdmin(cfg *config.Loaded) *cobra.Command {
 	cmd := &cobra.Command{Use: "admin", Short: "Set up and mend what the service keeps in Spanner"}
-	cmd.AddCommand(newBootstrap(cfg))
+	cmd.AddCommand(newBootstrap(cfg), newPartitions(cfg), newRelease(cfg), newReset(cfg))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return fmt.Errorf("unknown command %q", args[0])

@@ -21,6 +21,7 @@ func newServe(cfg *config.Loaded) *cobra.Command {
 			if err := checked(cfg, "DATABASE", "CHANGE_STREAM"); err != nil {
 				return err
 			}
+			service.LimitMemory(int64(cfg.MaxBuffer))
 			s, err := service.Open(cmd.Context(), cfg, newLogger(cfg))
 			if err != nil {
 				return failed(err)
