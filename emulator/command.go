@@ -28,6 +28,7 @@ type Command struct {
 	Dialect  string // of that database: googlesql or postgresql
 	Schema   string // file with its DDL, statements ended by ";"
 	Load     Load   // run when Rate is not 0
+	Trouble  Trouble
 	fail     string
 }
 
@@ -70,6 +71,10 @@ func (c *Command) Flags(f *flag.FlagSet) {
 	f.BoolVar(&faults.SharedTimestamps, "shared-timestamps", false, "let transactions on different rows share a commit timestamp")
 	f.DurationVar(&faults.CommitDelay, "commit-delay", 0, "wait before each commit")
 	f.IntVar(&faults.AbortEvery, "abort-every", 0, "abort every n-th commit; 0: none")
+	f.DurationVar(&c.Trouble.RestartEvery, "restart-every", 0, "interval at which all connections break, as in a crash, with the data kept; 0: never")
+	f.DurationVar(&c.Trouble.RestartFor, "restart-for", 0, "refuse connections this long at each --restart-every")
+	f.DurationVar(&c.Trouble.StallEvery, "stall-every", 0, "interval at which every connection hangs for --stall-for; 0: never")
+	f.DurationVar(&c.Trouble.StallFor, "stall-for", 0, "length of each stall")
 }
 
 // Validate says everything that is wrong with the flags.
@@ -91,7 +96,7 @@ func (c *Command) Validate() error {
 	if c.Load.Rate != 0 && (c.Database == "" || c.Load.Stream == "" || c.Load.Table == "") {
 		faults = append(faults, errors.New("--load needs --database, --load-stream and --load-table"))
 	}
-	return errors.Join(append(faults, c.Options.Validate())...)
+	return errors.Join(append(faults, c.Trouble.validate(), c.Options.Validate())...)
 }
 
 // Run starts the emulator, says on out where it listens, makes the load if one
@@ -111,6 +116,28 @@ func (c *Command) Run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}
 	fmt.Fprintf(out, "Spanner emulator on %s\nexport SPANNER_EMULATOR_HOST=%s\n", s.Addr(), s.Addr())
+	return c.serve(ctx, s, out)
+}
+
+// serve makes trouble and load, and returns when the context ends or one of
+// them cannot go on.
+func (c *Command) serve(ctx context.Context, s *Server, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trouble := make(chan error, 1)
+	go func() {
+		err := c.Trouble.run(ctx, s)
+		if err != nil {
+			cancel()
+		}
+		trouble <- err
+	}()
+	err := c.load(ctx, s, out)
+	cancel()
+	return errors.Join(<-trouble, err)
+}
+
+func (c *Command) load(ctx context.Context, s *Server, out io.Writer) error {
 	if c.Load.Rate == 0 {
 		<-ctx.Done()
 		return nil
