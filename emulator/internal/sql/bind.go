@@ -15,7 +15,7 @@ func Bind(sch *schema.Schema, t *schema.Table, text string, typ *value.Type, now
 	if err := Guard(text); err != nil {
 		return nil, err
 	}
-	n, err := memefish.ParseExpr("", text)
+	n, err := Caught(memefish.ParseExpr, text)
 	if err != nil {
 		return nil, parseError(err)
 	}
