@@ -13,7 +13,7 @@ RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench latency docs setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -52,6 +52,11 @@ fuzz:
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -c6-); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p | tail -n 1; \
 	  done; done
+
+# The embedded Spanner beside Google's emulator, 10,000 random transactions (in
+# the unit tests: 600); DIFFERENTIAL_SEED=n repeats a run.
+differential:
+	DIFFERENTIAL_TRANSACTIONS=$${DIFFERENTIAL_TRANSACTIONS:-10000} $(GO) test -count=1 -timeout 60m -run Differential -v ./test/differential
 
 # The record path: bytes of a PartialResultSet in, frames out, beside the oracle
 # decoder and spanner.Client with ToStruct, in one run.

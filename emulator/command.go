@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -87,6 +88,12 @@ func (c *Command) Validate() error {
 		}
 		c.Options.Faults.Fail = code
 	}
+	if c.fail == "" && c.Options.Faults.FailAfter != 0 {
+		faults = append(faults, errors.New("--fail-after needs --fail"))
+	}
+	if parts := strings.Split(c.Database, "/"); c.Database != "" && (len(parts) != 6 || parts[0] != "projects" || parts[2] != "instances" || parts[4] != "databases") {
+		faults = append(faults, fmt.Errorf("--database: %q is not of the form projects/P/instances/I/databases/D", c.Database))
+	}
 	if c.Dialect != "googlesql" && c.Dialect != "postgresql" {
 		faults = append(faults, fmt.Errorf("--dialect: %q is neither googlesql nor postgresql", c.Dialect))
 	}
@@ -115,7 +122,7 @@ func (c *Command) Run(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "Spanner emulator on %s\nexport SPANNER_EMULATOR_HOST=%s\n", s.Addr(), s.Addr())
+	fmt.Fprintf(out, "Spanner emulator on %s\nexport SPANNER_EMULATOR_HOST=%s\n", s.Addr(), reachable(s.Addr()))
 	return c.serve(ctx, s, out)
 }
 
@@ -137,6 +144,15 @@ func (c *Command) serve(ctx context.Context, s *Server, out io.Writer) error {
 	return errors.Join(<-trouble, err)
 }
 
+// reachable is an address that clients on this machine can connect to.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return addr
+}
+
 func (c *Command) load(ctx context.Context, s *Server, out io.Writer) error {
 	if c.Load.Rate == 0 {
 		<-ctx.Done()
@@ -145,7 +161,9 @@ func (c *Command) load(ctx context.Context, s *Server, out io.Writer) error {
 	load := c.Load
 	load.Database, load.Rate = c.Database, max(load.Rate, 0)
 	made, err := s.Load(ctx, load)
-	fmt.Fprintf(out, "made %d records\n", made)
+	if err == nil {
+		fmt.Fprintf(out, "made %d records\n", made)
+	}
 	return err
 }
 
@@ -156,11 +174,7 @@ func (c *Command) create(s *Server) error {
 		if err != nil {
 			return fmt.Errorf("--schema: %w", err)
 		}
-		for statement := range strings.SplitSeq(string(text), ";") {
-			if strings.TrimSpace(statement) != "" {
-				ddl = append(ddl, statement)
-			}
-		}
+		ddl = statements(string(text))
 	}
 	dialect := GoogleSQL
 	if c.Dialect == "postgresql" {

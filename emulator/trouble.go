@@ -29,7 +29,7 @@ func (t Trouble) validate() error {
 		case c.every == 0 && c.lasts > 0:
 			faults = append(faults, fmt.Errorf("--%s-for needs --%[1]s-every", c.name))
 		case c.every > 0 && (c.lasts < c.least || c.lasts >= c.every):
-			faults = append(faults, fmt.Errorf("--%s-for: %s is not between 0 and --%[1]s-every, %s", c.name, c.lasts, c.every))
+			faults = append(faults, fmt.Errorf("--%s-for: %s is not between 0 and --%s-every, %s", c.name, c.lasts, c.name, c.every))
 		}
 	}
 	return errors.Join(faults...)

@@ -33,7 +33,7 @@ func bind(sch *schema.Schema, t *schema.Table, n ast.Expr, typ *value.Type, now 
 		if err != nil {
 			return e, err
 		}
-		return storable(e, &schema.Column{Type: typ})
+		return c.storable(e, &schema.Column{Type: typ})
 	}
 	e, err := compile()
 	if err != nil {
