@@ -82,6 +82,7 @@ func write(ctx context.Context, t *testing.T, s *emulator.Server, every time.Dur
 }
 
 func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
+	t.Parallel() // it waits for the network, the other builds
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		missing(t, "npm: %v", err)
@@ -101,6 +102,7 @@ func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
 }
 
 func TestTail_SeesEveryChangeOnceOverChurn(t *testing.T) {
+	t.Parallel()
 	bin := t.TempDir()
 	install := exec.CommandContext(t.Context(), "go", "install", "github.com/cloudspannerecosystem/spanner-change-streams-tail@v0.4.2")
 	install.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-mod=mod")
