@@ -183,6 +183,9 @@ func TestSQL_PostgreSQL(t *testing.T) {
 		{`SELECT coalesce("City", 'none') FROM customers ORDER BY "City"`, "Rome none"},
 		{`SELECT extract(year FROM born) FROM customers WHERE born IS NOT NULL`, "2024"},
 		{`SELECT lower('ABC'), length('abc'), true AND false, 1 <> 2`, "abc|3|false|true"},
+		{`SELECT 7/2, -7/2, 7.0/2, '\x00ff'::bytea, CAST('ab' AS bytea)`, "3|-3|3.5|AP8=|YWI="},
+		{`SELECT n.count, n."?column?", n.lower FROM (SELECT count(*), 1, lower('A')) AS n`, "1|1|a"},
+		{`SELECT 1/0`, "!division by zero"},
 		{`SELECT 1 -> 2`, "!not supported"},
 		{`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`, "customers"},
 	}, map[string]any{"p1": 1, "p2": []string{"x", "O'Brien"}})
