@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -218,5 +219,27 @@ func TestDDL_PrintsBack(t *testing.T) {
 				t.Errorf("what is printed makes another schema:\n%s", strings.Join(got, "\n"))
 			}
 		})
+	}
+}
+
+func TestDDL_Refuses(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, shopDDL...)
+	for sql, code := range map[string]codes.Code{
+		"CREATE TABLE T (Id INT64)":                    codes.InvalidArgument,
+		"CREATE TABLE T (Id INT64) PRIMARY KEY (Nope)": codes.InvalidArgument,
+		"CREATE TABLE T (Id INT64) PRIMARY KEY (Id), ROW DELETION POLICY (OLDER_THAN(Ts, INTERVAL 1 DAY))": codes.InvalidArgument,
+		"CREATE TABLE U (Id INT64) PRIMARY KEY (Id), INTERLEAVE IN PARENT Customers":                       codes.OK, // its key has the parent's column
+		"ALTER TABLE Customers ADD COLUMN X INT64 NOT NULL":                                                codes.Unimplemented,
+		"ALTER TABLE Customers ADD COLUMN Y INT64 NOT NULL DEFAULT (1)":                                    codes.OK,
+		"CREATE INDEX I ON Customers(Nope)":                                                                codes.InvalidArgument,
+		"CREATE VIEW V SQL SECURITY INVOKER AS SELECT 1 AS x":                                              codes.Unimplemented,
+		"CREATE SEQUENCE Q OPTIONS (sequence_kind = 'bit_reversed_positive')":                              codes.Unimplemented,
+		"DROP TABLE Nope": codes.NotFound,
+		"CREATE TABLE Customers (Id INT64) PRIMARY KEY (Id)": codes.FailedPrecondition,
+	} {
+		_, err := databasepb.NewDatabaseAdminClient(f.conn).UpdateDatabaseDdl(limit(t), &databasepb.UpdateDatabaseDdlRequest{Database: database, Statements: []string{sql}})
+		if status.Code(err) != code {
+			t.Errorf("%s: %v, want %v", sql, err, code)
+		}
 	}
 }
