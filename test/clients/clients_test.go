@@ -91,7 +91,7 @@ func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	if _, err := os.Stat("node/node_modules/@google-cloud/spanner"); err != nil {
-		if out, err := command(ctx, t, s, "node", npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
+		if out, err := command(ctx, t, s, "node", npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"); err != nil {
 			missing(t, "npm install: %v\n%s", err, out)
 		}
 	}
