@@ -14,7 +14,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -53,6 +53,11 @@ fuzz:
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -c6-); do \
 	    echo "$$p $$f"; out=$$($(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | tail -n 1; \
 	  done; done
+
+# The embedded Spanner beside Google's emulator, 10,000 random transactions (in
+# the unit tests: 600); DIFFERENTIAL_SEED=n repeats a run.
+differential:
+	DIFFERENTIAL_TRANSACTIONS=$${DIFFERENTIAL_TRANSACTIONS:-10000} $(GO) test -count=1 -timeout 60m -run Differential -v ./test/differential
 
 # The record path: bytes of a PartialResultSet in, frames out, beside the oracle
 # decoder and spanner.Client with ToStruct, in one run.
