@@ -89,7 +89,7 @@ func (o *Options) startSpanner(ctx context.Context) (address string, stop func()
 
 func configure(address string) (*config.Loaded, error) {
 	cfg := config.Defaults()
-	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), ""
+	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), "127.0.0.1:18080"
 	cfg.Bind = config.Endpoints{"tcp://127.0.0.1:*"}
 	return cfg, cfg.Validate()
 }
@@ -97,7 +97,7 @@ func configure(address string) (*config.Loaded, error) {
 // serve runs the replica, the workload and the subscriber, and ends all of them
 // when one ends.
 func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
-	s, err := service.Open(ctx, cfg, o.Log)
+	s, err := service.Open(ctx, cfg, o.Log, nil)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,42 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spancast/spancast/changestream"
+)
+
+// Published measures a batch that was handed to the socket: how many messages,
+// and the commit timestamp of the last.
+func (t *Telemetry) Published(messages int, last time.Time) {
+	now := time.Now()
+	ctx := context.Background()
+	if t.traces != nil {
+		// The span lasts from the commit to the socket.
+		var span trace.Span
+		ctx, span = t.tracer.Start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer), trace.WithTimestamp(last), trace.WithAttributes(
+			attribute.String("messaging.system", "zeromq"), attribute.String("messaging.operation.type", "send"), attribute.Int("messaging.batch.message_count", messages)))
+		defer span.End(trace.WithTimestamp(now))
+	}
+	t.publishLag.Record(ctx, max(0, now.Sub(last).Seconds()))
+}
+
+// Sink measures how old what arrives is. It costs a record nothing but a call.
+func (t *Telemetry) Sink(of func(changestream.Partition) changestream.Sink) func(changestream.Partition) changestream.Sink {
+	return func(p changestream.Partition) changestream.Sink { return &sink{Sink: of(p), t: t} }
+}
+
+type sink struct {
+	changestream.Sink
+	t *Telemetry
+}
+
+// Flush implements changestream.Sink.
+func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
+	s.t.readLag.Record(context.Background(), max(0, time.Since(m.Position).Seconds()))
+	return s.Sink.Flush(ctx, m)
+}
