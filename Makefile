@@ -13,7 +13,7 @@ RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs screenshots setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -65,6 +65,11 @@ latency:
 # The parts of the documentation that are made from the program.
 docs:
 	$(GO) test ./cmd/spancast/internal/config -run Documentation -update
+
+# Pictures of the status page of a demo, and the README's.
+screenshots:
+	SPANCAST_SCREENSHOTS=$(CURDIR)/out/screenshots $(GO) test -count 1 -run Screenshots ./cmd/spancast/internal/web
+	mkdir -p docs/images && cp out/screenshots/page-light.png docs/images/status.png
 
 clean:
 	rm -rf bin out

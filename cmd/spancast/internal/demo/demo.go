@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -89,10 +90,21 @@ func (o *Options) startSpanner(ctx context.Context) (address string, stop func()
 
 func configure(address string) (*config.Loaded, error) {
 	cfg := config.Defaults()
-	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), "127.0.0.1:18080"
+	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), page()
 	cfg.Bind = config.Endpoints{"tcp://127.0.0.1:*"}
 	return cfg, cfg.Validate()
 }
+
+// page is where the status page goes: the usual port, or any that is free.
+func page() config.Listen {
+	if l, err := net.Listen("tcp", pageAddress); err == nil {
+		l.Close()
+		return pageAddress
+	}
+	return "127.0.0.1:0"
+}
+
+const pageAddress = "127.0.0.1:8080"
 
 // serve runs the replica, the workload and the subscriber, and ends all of them
 // when one ends.

@@ -56,6 +56,7 @@ type Service struct {
 	web       *webServer
 	recent    *web.Recent
 	beats     beats
+	owners    owners
 }
 
 // Open connects to everything and checks it, so that what is wrong is said
@@ -171,6 +172,9 @@ func (s *Service) openStream(context.Context) (err error) {
 // sockets emptied.
 func (s *Service) Run(ctx context.Context) error {
 	s.log.Info(s.banner())
+	if page := s.Page(); page != "" {
+		s.log.Info("status page: " + page)
+	}
 	reading, stopReading := context.WithCancelCause(ctx)
 	defer stopReading(nil)
 	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
@@ -26,7 +27,7 @@ func (s *Service) status() web.Status {
 		Totals:   s.totals(),
 		Buffer:   web.Buffer{Bytes: p.Buffered.Load(), Limit: int64(s.cfg.MaxBuffer)},
 		Tables:   web.TableRead{At: known(read)},
-		Replicas: s.replicas(view), Partitions: partitions(view),
+		Replicas: s.replicas(view), Partitions: s.owners.partitions(view),
 		Topics: []web.Topic{}, Subscriptions: []web.Subscription{}, Recoveries: []web.Recovery{},
 		Problems: s.recent.Problems(), Config: s.settings(),
 	}
@@ -55,6 +56,8 @@ func (s *Service) totals() web.Totals {
 // sample is a point of the page's charts.
 func (s *Service) sample() web.Sample {
 	own, fleet := s.stream.Resolved()
+	view, _ := s.kept.Latest()
+	s.owners.note(view)
 	p := s.pub.Stats()
 	return web.Sample{At: time.Now().UnixMilli(), Own: lag(own), Fleet: lag(fleet),
 		Messages: int64(p.Messages.Load()), Bytes: int64(p.Bytes.Load()), Dropped: int64(p.Slow.Load())}
@@ -93,12 +96,38 @@ func (s *Service) replicas(view changestream.View) []web.Replica {
 	return out
 }
 
+// owners remembers who had partitions that nobody has any more.
+type owners struct {
+	mu   sync.Mutex
+	last map[changestream.PartitionToken]string
+}
+
+// note takes over who owns what, and forgets partitions that are gone.
+func (o *owners) note(view changestream.View) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	last := make(map[changestream.PartitionToken]string, len(view.Partitions))
+	for _, p := range view.Partitions {
+		if p.Owner != "" {
+			last[p.Token] = p.Owner
+		} else if was := o.last[p.Token]; was != "" {
+			last[p.Token] = was
+		}
+	}
+	o.last = last
+}
+
 // partitions lists those of the tables, oldest first.
-func partitions(view changestream.View) []web.Partition {
+func (o *owners) partitions(view changestream.View) []web.Partition {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	out := make([]web.Partition, 0, len(view.Partitions))
 	for _, p := range view.Partitions {
 		row := web.Partition{ID: p.Token.Short(), Parents: []string{}, State: string(p.State), Start: p.Start.UTC(), End: known(p.End),
 			Position: p.Position.UTC(), Owner: p.Owner, Epoch: p.Epoch, Expiry: known(p.Expiry)}
+		if p.Owner == "" {
+			row.LastOwner = o.last[p.Token]
+		}
 		for _, parent := range p.Parents {
 			row.Parents = append(row.Parents, parent.Short())
 		}

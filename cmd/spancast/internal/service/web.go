@@ -53,13 +53,22 @@ func (w *webServer) serve(ctx context.Context) {
 	if w.listener == nil {
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { w.server.Close() })
-	defer stop()
 	done := make(chan struct{})
-	go func() { w.pages.Run(ctx); close(done) }()
+	go func() {
+		defer close(done)
+		w.pages.Run(ctx) // sends away who listens to events
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), webTimeout)
+		defer cancel()
+		if w.server.Shutdown(end) != nil {
+			w.server.Close()
+		}
+	}()
 	w.server.Serve(w.listener)
 	<-done
 }
+
+// webTimeout is how long answers that are being given may take at the end.
+const webTimeout = 500 * time.Millisecond
 
 func (w *webServer) close() {
 	if w.listener != nil {

@@ -1,5 +1,7 @@
 package telemetry
 
+import "strings"
+
 // Kind is what an instrument measures.
 type Kind string
 
@@ -100,4 +102,21 @@ func lagBuckets() []float64 {
 
 func durationBuckets() []float64 {
 	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+}
+
+// Prometheus is the name that an instrument has at /metrics.
+func (i Instrument) Prometheus() string {
+	name := strings.ReplaceAll(i.Name, ".", "_")
+	switch i.Unit {
+	case "s":
+		name += "_seconds"
+	case "By":
+		if !strings.HasSuffix(name, "_bytes") {
+			name += "_bytes"
+		}
+	}
+	if i.Kind == Counter {
+		name += "_total"
+	}
+	return name
 }

@@ -95,8 +95,10 @@ type Partition struct {
 	End      *time.Time `json:"end"`
 	Position time.Time  `json:"position"`
 	Owner    string     `json:"owner"`
-	Epoch    int64      `json:"epoch"`
-	Expiry   *time.Time `json:"expiry"`
+	// LastOwner is who had it when this replica last saw it with an owner.
+	LastOwner string     `json:"last_owner,omitempty"`
+	Epoch     int64      `json:"epoch"`
+	Expiry    *time.Time `json:"expiry"`
 }
 
 // A Topic is a level of the topic tree and the changes under it.

@@ -37,7 +37,7 @@ function rows(id, list, empty, make) {
 }
 
 function colourOf(p) {
-  const owner = p.owner || owners.get(p.id);
+  const owner = p.owner || p.last_owner || owners.get(p.id);
   return owner === undefined ? draw.css('--soft') : draw.hues()[colours.get(owner) % 8];
 }
 
@@ -47,7 +47,7 @@ function take(s) {
   skew = Date.parse(s.now) - Date.now();
   heard = Date.now();
   const names = new Set(s.replicas.map(r => r.id));
-  for (const p of s.partitions) if (p.owner) names.add(p.owner);
+  for (const p of s.partitions) for (const o of [p.owner, p.last_owner]) if (o) names.add(o);
   for (const name of [...names].sort()) if (!colours.has(name)) colours.set(name, colours.size);
   partitions = s.partitions.map(p => ({ ...p, start: Date.parse(p.start), end: p.end && Date.parse(p.end), position: Date.parse(p.position) }));
   for (const p of partitions) if (p.owner) owners.set(p.id, p.owner);
@@ -64,7 +64,7 @@ function show() {
   alerts();
   put('t-lag', seconds(lag));
   mark('t-lag', lag > 60 ? 'bad' : lag > 15 ? 'warn' : '');
-  put('t-lag-note', s.resolved.fleet ? 'resolved ' + clock(s.resolved.fleet) + ' UTC' : 'not known yet');
+  put('t-lag-note', s.resolved.fleet ? 'at ' + clock(s.resolved.fleet) + ' UTC' : 'not known yet');
   const live = s.partitions.filter(p => p.state === 'RUNNING'), waiting = s.partitions.filter(p => p.state === 'CREATED').length;
   put('t-partitions', count(live.length));
   put('t-partitions-note', `${count(s.replica.partitions)} here, ${count(waiting)} waiting`);
@@ -108,7 +108,7 @@ function rates() {
 
 function tables() {
   const s = status, at = Date.parse(s.now);
-  if (at - topicsAt > 2500) {
+  if (at - topicsAt > (topicRates.size ? 2500 : 900)) {
     for (const t of s.topics) topicRates.set(t.topic, topicsBefore.has(t.topic) ? (t.count - topicsBefore.get(t.topic)) / (at - topicsAt) * 1000 : null);
     topicsBefore.clear();
     for (const t of s.topics) topicsBefore.set(t.topic, t.count);
@@ -184,17 +184,18 @@ function legend(id, items) {
 function paint() {
   if (!status) return;
   const blue = draw.hues()[0], green = draw.hues()[1], t = samples.length ? samples[samples.length - 1].t : Date.now();
+  const shown = [60, 120, 300, 600].find(s => samples.length <= s) || 600;
   const at = (list, when) => when === null ? null : list.reduce((best, p) => Math.abs(p.t - when) < Math.abs(best.t - when) ? p : best, list[0]);
   const own = samples.map(p => ({ t: p.t, v: p.own })), fleet = samples.map(p => ({ t: p.t, v: p.fleet })), rate = [];
   for (let i = 1; i < samples.length; i++) rate.push({ t: samples[i].t, v: Math.max(0, (samples[i].messages - samples[i - 1].messages) / (samples[i].t - samples[i - 1].t) * 1000) });
-  let when = draw.chart($('c-lag'), [{ points: fleet, colour: blue, fill: true }, { points: own, colour: green, dash: [5, 4] }], 600, t, 1, pointer['c-lag'] ?? null);
+  let when = draw.chart($('c-lag'), [{ points: fleet, colour: blue, fill: true }, { points: own, colour: green, dash: [5, 4] }], shown, t, 1, pointer['c-lag'] ?? null);
   const f = at(fleet, when ?? t), o = at(own, when ?? t);
   legend('l-lag', [[blue, 'fleet ' + seconds(f && f.v)], [green, 'this replica ' + seconds(o && o.v)], ...(when ? [['', clock(when) + ' UTC']] : [])]);
-  $('c-lag').setAttribute('aria-label', `Lag over the last ten minutes; now ${seconds(f && f.v)}`);
-  when = draw.chart($('c-rate'), [{ points: rate, colour: blue, fill: true }], 600, t, 5, pointer['c-rate'] ?? null);
+  $('c-lag').setAttribute('aria-label', `Lag lately; now ${seconds(f && f.v)}`);
+  when = draw.chart($('c-rate'), [{ points: rate, colour: blue, fill: true }], shown, t, 5, pointer['c-rate'] ?? null);
   const r = at(rate, when ?? t);
   legend('l-rate', [[blue, (r ? draw.short(r.v) : '–') + ' a second'], ['', count(status.totals.messages) + ' since the start'], ...(when ? [['', clock(when) + ' UTC']] : [])]);
-  $('c-rate').setAttribute('aria-label', `Changes a second over the last ten minutes; now ${r ? draw.short(r.v) : 'none'}`);
+  $('c-rate').setAttribute('aria-label', `Changes a second lately; now ${r ? draw.short(r.v) : 'none'}`);
   tree();
 }
 

@@ -31,7 +31,7 @@ const draw = (() => {
   function nice(x) {
     if (!(x > 0)) return 1;
     const power = Math.pow(10, Math.floor(Math.log10(x)));
-    return [1, 2, 2.5, 5, 10].find(n => n * power >= x * .999) * power;
+    return [1, 2, 4, 5, 10].find(n => n * power >= x * .999) * power;
   }
 
   const short = n => n >= 1e6 ? +(n / 1e6).toFixed(1) + 'M' : n >= 1e4 ? +(n / 1e3).toFixed(1) + 'k' : n >= 100 ? Math.round(n) + '' : +n.toFixed(n < 1 ? 2 : 1) + '';
@@ -53,7 +53,7 @@ const draw = (() => {
     }
     for (let i = 0; i <= 4; i++) {
       g.textAlign = i === 0 ? 'left' : i === 4 ? 'right' : 'center';
-      g.fillText(minutes(span * (4 - i) / 4), left + (right - left) * i / 4, height - 5);
+      if (width > 420 || i % 2 === 0) g.fillText(minutes(span * (4 - i) / 4), left + (right - left) * i / 4, height - 5);
     }
     g.save(); g.beginPath(); g.rect(left, 0, right - left + 1, bottom + 1); g.clip();
     for (const s of series) {
