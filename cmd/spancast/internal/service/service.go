@@ -53,7 +53,8 @@ type Service struct {
 
 	telemetry *telemetry.Telemetry
 	kept      *telemetry.Store // the metadata tables, measured
-	web       *webServer
+	web       *web.Listener
+	level     *slog.LevelVar
 	recent    *web.Recent
 	beats     beats
 	owners    owners
@@ -63,7 +64,7 @@ type Service struct {
 // before anything is read. Level, which may be nil, is that of the log, to be
 // changed while the service runs. Close must follow.
 func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog.LevelVar) (_ *Service, err error) {
-	s := &Service{cfg: cfg, replica: newReplica(), recent: new(web.Recent), web: &webServer{level: level}, beats: beats{opened: time.Now()}}
+	s := &Service{cfg: cfg, replica: newReplica(), recent: new(web.Recent), level: level, beats: beats{opened: time.Now()}}
 	s.log = slog.New(telemetry.LogHandler(s.recent.Handler(log.Handler())))
 	defer func() {
 		if err != nil {
@@ -202,7 +203,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) startOthers(ctx context.Context) (wait func()) {
 	done := make(chan struct{}, 3)
 	go func() { s.watchRules(ctx); done <- struct{}{} }()
-	go func() { s.web.serve(ctx); done <- struct{}{} }()
+	go func() { s.web.Serve(ctx); done <- struct{}{} }()
 	go func() { s.report(ctx); done <- struct{}{} }()
 	return func() {
 		for range cap(done) {
@@ -218,7 +219,7 @@ func (s *Service) Close() {
 			c.Close()
 		}
 	}
-	s.web.close()
+	s.web.Close()
 	s.closeTelemetry()
 }
 

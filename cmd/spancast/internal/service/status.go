@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 	"github.com/spancast/spancast/cmd/spancast/internal/web"
 )
@@ -29,7 +30,7 @@ func (s *Service) status() web.Status {
 		Tables:   web.TableRead{At: known(read)},
 		Replicas: s.replicas(view), Partitions: s.owners.partitions(view),
 		Topics: []web.Topic{}, Subscriptions: []web.Subscription{}, Recoveries: []web.Recovery{},
-		Problems: s.recent.Problems(), Config: s.settings(),
+		Problems: s.recent.Problems(), Config: settings(s.cfg),
 	}
 	if err := s.kept.Err(); err != nil {
 		st.Tables.Error = err.Error()
@@ -141,9 +142,9 @@ func (o *owners) partitions(view changestream.View) []web.Partition {
 }
 
 // settings is the configuration, without the values of secrets.
-func (s *Service) settings() []web.Setting {
+func settings(cfg *config.Loaded) []web.Setting {
 	out := []web.Setting{}
-	for _, v := range s.cfg.Vars() {
+	for _, v := range cfg.Vars() {
 		value := v.Value()
 		if strings.Contains(v.Name, "SECRET") && !strings.HasSuffix(v.Name, "_FILE") && value != "" {
 			value = "(secret)"

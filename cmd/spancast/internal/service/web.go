@@ -2,11 +2,7 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
@@ -15,73 +11,6 @@ import (
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 	"github.com/spancast/spancast/cmd/spancast/internal/web"
 )
-
-// A webServer answers over HTTP. The port is taken when the service is opened,
-// so that one that is in use is noticed before anything is read.
-type webServer struct {
-	level    *slog.LevelVar
-	listener net.Listener // nil when there is none to be
-	pages    *web.Server
-	server   *http.Server
-}
-
-// listen takes the port.
-func (w *webServer) listen(ctx context.Context, address string) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
-			err = op.Err
-		}
-		return fmt.Errorf("%s_HTTP: listen on %s: %w; choose another port, or none", config.Prefix, address, err)
-	}
-	w.listener = l
-	return nil
-}
-
-// open prepares the answers. The port must have been taken.
-func (w *webServer) open(o web.Options) {
-	host, _, _ := net.SplitHostPort(w.listener.Addr().String())
-	ip := net.ParseIP(host)
-	o.Loopback, o.Level = ip != nil && ip.IsLoopback(), w.level
-	w.pages = web.New(o)
-	w.server = &http.Server{Handler: w.pages, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-}
-
-// serve answers until ctx is done.
-func (w *webServer) serve(ctx context.Context) {
-	if w.listener == nil {
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.pages.Run(ctx) // sends away who listens to events
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), webTimeout)
-		defer cancel()
-		if w.server.Shutdown(end) != nil {
-			w.server.Close()
-		}
-	}()
-	w.server.Serve(w.listener)
-	<-done
-}
-
-// webTimeout is how long answers that are being given may take at the end.
-const webTimeout = 500 * time.Millisecond
-
-func (w *webServer) close() {
-	if w.listener != nil {
-		w.listener.Close()
-	}
-}
-
-func (w *webServer) address() string {
-	if w.listener == nil {
-		return ""
-	}
-	return w.listener.Addr().String()
-}
 
 func (s *Service) openWeb(ctx context.Context) error {
 	err := s.telemetry.Observe(telemetry.Sources{
@@ -97,11 +26,11 @@ func (s *Service) openWeb(ctx context.Context) error {
 	if s.cfg.HTTP == "" {
 		return nil
 	}
-	if err := s.web.listen(ctx, string(s.cfg.HTTP)); err != nil {
-		return err
+	if s.web, err = web.Listen(ctx, string(s.cfg.HTTP)); err != nil {
+		return fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
 	}
-	s.web.open(web.Options{
-		Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello() },
+	s.web.Open(web.Options{
+		Level: s.level, Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello() },
 		Live: s.dead, Ready: s.reasons, Startup: s.starting,
 		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Log: s.log,
 	})
@@ -128,9 +57,4 @@ func (s *Service) closeTelemetry() {
 }
 
 // Page is where the status page is, empty if there is none.
-func (s *Service) Page() string {
-	if address := s.web.address(); address != "" {
-		return "http://" + address + "/"
-	}
-	return ""
-}
+func (s *Service) Page() string { return s.web.Page() }

@@ -37,28 +37,56 @@ type gauge func() (value float64, known bool)
 
 // Observe makes the numbers of src visible.
 func (t *Telemetry) Observe(src Sources) error {
-	faults := []error{t.labelled(src)}
-	for name, read := range src.counters() {
+	return errors.Join(t.labelled(src), t.observe(src.counters(), src.gauges()))
+}
+
+// Forwarder are the numbers of a forwarder.
+type Forwarder struct {
+	Messages, Bytes, Subscriptions func() int64
+	Ready                          func() bool
+}
+
+// ObserveForwarder makes the numbers of a forwarder visible.
+func (t *Telemetry) ObserveForwarder(src Forwarder) error {
+	return t.observe(map[string]func() int64{MessagesSent: src.Messages, MessageBytes: src.Bytes}, map[string]gauge{
+		Subscriptions: func() (float64, bool) { return float64(src.Subscriptions()), true },
+		Ready:         truth(src.Ready),
+	})
+}
+
+func (t *Telemetry) observe(counters map[string]func() int64, gauges map[string]gauge) error {
+	var faults []error
+	for name, read := range counters {
 		i := instrument(name)
-		c, err := t.meter.Int64ObservableCounter(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc),
+		_, err := t.meter.Int64ObservableCounter(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc),
 			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 				o.Observe(read())
 				return nil
 			}))
-		_, faults = c, append(faults, err)
+		faults = append(faults, err)
 	}
-	for name, read := range src.gauges() {
+	for name, read := range gauges {
 		i := instrument(name)
-		g, err := t.meter.Float64ObservableGauge(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc),
+		_, err := t.meter.Float64ObservableGauge(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc),
 			metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
 				if v, known := read(); known {
 					o.Observe(v)
 				}
 				return nil
 			}))
-		_, faults = g, append(faults, err)
+		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
+}
+
+// truth is 1 or 0.
+func truth(of func() bool) gauge {
+	return func() (float64, bool) {
+		if of() {
+			return 1, true
+		}
+		return 0, true
+	}
 }
 
 func instrument(name string) Instrument {
@@ -93,12 +121,7 @@ func (src *Sources) gauges() map[string]gauge {
 			behind, known := age(fleet)()
 			return src.Retention.Seconds() - behind, known
 		},
-		Ready: number(func() float64 {
-			if src.Ready() {
-				return 1
-			}
-			return 0
-		}),
+		Ready:           truth(src.Ready),
 		PartitionsOwned: number(func() float64 { return float64(src.Owned()) }),
 		Orphaned:        number(func() float64 { return float64(orphaned(src.View())) }),
 		Replicas:        number(func() float64 { return float64(src.Replicas()) }),
