@@ -13,7 +13,7 @@ RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs screenshots setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -21,7 +21,7 @@ demo: setup build
 build:
 	$(GO) build -o $(BIN) ./cmd/spancast
 
-test: setup-test lint unit race race-e2e fuzz
+test: setup-test lint unit deploy-test race race-e2e fuzz
 	@echo "make test: all is well"
 
 setup:
@@ -70,6 +70,18 @@ docs:
 screenshots:
 	SPANCAST_SCREENSHOTS=$(CURDIR)/out/screenshots $(GO) test -count 1 -run Screenshots ./cmd/spancast/internal/web
 	mkdir -p docs/images && cp out/screenshots/page-light.png docs/images/status.png
+
+# What is under deploy, held to those who read it.
+deploy-test:
+	cd deploy/test && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+
+# The steps of the Dockerfile on this Debian, and the tests of the whole with the
+# static binary that comes out.
+image-test:
+	PRINT=1 deploy/docker/packages build | xargs dpkg -s >/dev/null
+	mkdir -p out/static
+	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run Dockerfile ./...
+	SPANCAST_TEST_BINARY=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run 'TestServe_|TestTail_|TestForward_' ./test
 
 clean:
 	rm -rf bin out
