@@ -64,7 +64,7 @@ latency:
 
 # The parts of the documentation that are made from the program.
 docs:
-	$(GO) test ./cmd/spancast/internal/config -run Documentation -update
+	$(GO) test ./cmd/spancast/internal/config ./cmd/spancast/internal/telemetry -run Documentation -update
 
 # Pictures of the status page of a demo, and the README's.
 screenshots:
