@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,6 +89,7 @@ func benchPipe(b *testing.B, records int, with bool) {
 	progress := changestream.NewProgress(time.Now())
 	progress.Lease(time.Now().Add(time.Hour))
 	b.ReportAllocs()
+	before := cpu(b)
 	b.ResetTimer()
 	for range b.N {
 		check(b, d.Reset(next))
@@ -103,7 +105,35 @@ func benchPipe(b *testing.B, records int, with bool) {
 	}
 	check(b, p.Drained(ctx))
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*records), "ns/record")
+	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(b.N*records), "cpu-ns/record")
 }
+
+// cpu is the time that all threads of this process have computed: the machine's
+// other work does not show in it.
+func cpu(b *testing.B) time.Duration {
+	var r syscall.Rusage
+	check(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// BenchmarkPerBatch is what telemetry adds to one batch, whatever its size.
+func BenchmarkPerBatch(b *testing.B) {
+	t, err := Open(b.Context(), Options{Service: "bench", Log: slog.New(slog.DiscardHandler)})
+	check(b, err)
+	defer t.Close(context.WithoutCancel(b.Context()))
+	s, ctx, now := t.Sink(func(changestream.Partition) changestream.Sink { return nothing{} })(changestream.Partition{}), b.Context(), time.Now()
+	for b.Loop() {
+		check(b, s.Flush(ctx, changestream.Mark{Position: now}))
+		t.Published(16, now)
+	}
+}
+
+// nothing is a sink that does nothing.
+type nothing struct{}
+
+func (nothing) Change(*changestream.DataChangeRecord) error { return nil }
+
+func (nothing) Flush(context.Context, changestream.Mark) error { return nil }
 
 // scrape looks at the metrics every second.
 func scrape(ctx context.Context, t *Telemetry) {

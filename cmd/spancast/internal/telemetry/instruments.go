@@ -87,8 +87,8 @@ func Instruments() []Instrument {
 		{BufferBytes, Gauge, "By", "bytes held between Spanner and the socket", ""},
 		{BufferLimit, Gauge, "By", "most bytes that may be held there", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
-		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket, one value for each batch", ""},
-		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival, one value for each frame", ""},
+		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
+		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival; one value a millisecond and partition at most", ""},
 		{CheckpointDuration, Histogram, "s", "duration of transactions on the metadata tables, by result", "result"},
 		{StoreReadDuration, Histogram, "s", "duration of reads of the metadata tables, by result", "result"},
 	}

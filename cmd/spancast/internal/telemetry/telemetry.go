@@ -3,7 +3,7 @@
 // OpenTelemetry ask for it.
 //
 // Metrics cost the record path nothing: counters are read from atomics when
-// somebody asks, and histograms get one value for each batch.
+// somebody asks, and histograms get one value a millisecond at most.
 //
 // Duties of the caller: Open, then Observe once with where the numbers come from,
 // and Close last of all, so that the end is told as well.
@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/spanner"
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +57,7 @@ type Telemetry struct {
 
 	publishLag, readLag, commits, views metric.Float64Histogram
 	reloads                             metric.Int64Counter
+	published                           time.Time // when publishLag got a value; the publisher's
 }
 
 // Open starts telemetry. What the standard variables name need not answer.
