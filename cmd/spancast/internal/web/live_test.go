@@ -49,7 +49,7 @@ func newShop(t *testing.T) *shop {
 	}
 	t.Cleanup(client.Close)
 	s := &shop{t: t, server: server, client: client, env: map[string]string{
-		"SPANNER_EMULATOR_HOST": server.Addr(), "SPANCAST_DATABASE": database, "SPANCAST_CHANGE_STREAM": "S", "SPANCAST_LEASE": "1s"}}
+		"SPANNER_EMULATOR_HOST": server.Addr(), "SPANCAST_DATABASE": database, "SPANCAST_CHANGE_STREAM": "S", "SPANCAST_LEASE": "2s", "SPANCAST_CHECKPOINT_INTERVAL": "200ms"}}
 	if status, _, stderr := harness.Run(t, s.env, "admin", "bootstrap"); status != 0 {
 		t.Fatal(stderr)
 	}
@@ -128,7 +128,7 @@ func TestPage_OfALivingFleet(t *testing.T) {
 	sub.Resolved(s.insert(2))
 	p.until("status.partitions.some(p => p.parents.length > 0) && partitions.some(p => p.state === 'FINISHED')")
 	p.shows("config", "")
-	if got := eval[string](p, "status.config.find(c => c.name === 'SPANCAST_LEASE').value"); got != "1s" {
+	if got := eval[string](p, "status.config.find(c => c.name === 'SPANCAST_LEASE').value"); got != "2s" {
 		t.Errorf("the page says that the lease is %q", got)
 	}
 	b.Kill()
