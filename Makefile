@@ -14,7 +14,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -22,7 +22,7 @@ demo: setup build
 build:
 	$(GO) build -o $(BIN) ./cmd/spancast
 
-test: setup-test lint unit race race-e2e fuzz
+test: setup-test lint unit deploy-test race race-e2e fuzz
 	@echo "make test: all is well"
 
 setup:
@@ -107,7 +107,24 @@ backlog:
 
 # The parts of the documentation that are made from the program.
 docs:
-	$(GO) test ./cmd/spancast/internal/config -run Documentation -update
+	$(GO) test ./cmd/spancast/internal/config ./cmd/spancast/internal/telemetry -run Documentation -update
+
+# Pictures of the status page of a demo, and the README's.
+screenshots:
+	SPANCAST_SCREENSHOTS=$(CURDIR)/out/screenshots $(GO) test -count 1 -run Screenshots ./cmd/spancast/internal/web
+	mkdir -p docs/images && cp out/screenshots/page-light.png docs/images/status.png
+
+# What is under deploy, held to those who read it.
+deploy-test:
+	cd deploy/test && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+
+# The steps of the Dockerfile on this Debian, and the tests of the whole with the
+# static binary that comes out.
+image-test:
+	PRINT=1 deploy/docker/packages build | xargs dpkg -s >/dev/null
+	mkdir -p out/static
+	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run Dockerfile ./...
+	SPANCAST_TEST_BINARY=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run 'TestServe_|TestTail_|TestForward_' ./test
 
 clean:
 	rm -rf bin out

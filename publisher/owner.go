@@ -14,6 +14,7 @@ type owner struct {
 	counters  *counters
 	schemas   *announcements
 	lost      []lostRecord // gaps that are still announced
+	asked     tally
 	epoch     []byte
 	directory string // of the last hello
 	fleet     succession
@@ -52,7 +53,8 @@ func (o *owner) loop(ctx context.Context) error {
 			err = o.publish(b)
 		case <-look.C:
 			err = o.look(time.Now())
-		case <-resolved.C:
+		case now := <-resolved.C:
+			o.survey(now)
 			err = o.resolveMoved()
 		case <-repeat.C:
 			err = o.repeat()
@@ -87,6 +89,9 @@ func (o *owner) publish(b *batch) error {
 	}
 	o.stats.Messages.Add(uint64(len(b.entries)))
 	o.stats.Slow.Store(o.socket.dropped)
+	if o.opt.Observe != nil && len(b.entries) > 0 {
+		o.opt.Observe(len(b.entries), b.mark.Position)
+	}
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
 	}

@@ -25,8 +25,9 @@ type Publisher struct {
 	gaps    chan changestream.Gap
 	ended   chan struct{} // closed when Run returns
 
-	lineage lineage
-	stats   Stats
+	lineage  lineage
+	stats    Stats
+	surveyed atomic.Pointer[Survey]
 }
 
 // Stats count what a publisher does.
@@ -156,7 +157,7 @@ func (p *Publisher) Gap(g changestream.Gap) {
 // goodbye, and returns when the socket is closed.
 func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
-	o := &owner{Publisher: p, counters: newCounters(), epoch: []byte(p.opt.Epoch), schemas: newAnnouncements()}
+	o := &owner{Publisher: p, counters: newCounters(), epoch: []byte(p.opt.Epoch), schemas: newAnnouncements(), asked: make(tally)}
 	err := o.loop(ctx)
 	if err == nil {
 		err = o.bye()

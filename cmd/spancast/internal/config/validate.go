@@ -95,7 +95,7 @@ func (l *Loaded) checkEndpoints() error {
 	if l.AllowInsecure {
 		return errors.Join(faults...)
 	}
-	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind} {
+	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind, "FORWARD_BIND": l.ForwardBind} {
 		if open := endpoints.open(); len(open) > 0 {
 			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s_ALLOW_INSECURE=true allows that",
 				Prefix, name, strings.Join(open, ", "), Prefix))
