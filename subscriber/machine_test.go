@@ -188,7 +188,9 @@ func TestMachine_RecoveryEndpointsThatAreKnownNoMoreComeBack(t *testing.T) {
 		w.run(t, 300*time.Millisecond)
 	}
 	w.put("A0", "A1")
-	w.kill(w.pubs[0], 0)
+	w.stop(w.pubs[0])
+	all := w.pipes["pub0"].queue
+	w.pipes["pub0"].queue = all[len(all)-1:] // the goodbye alone
 	w.run(t, time.Second)
 	w.start("pub0")
 	w.take(w.pubs[0], 0)
