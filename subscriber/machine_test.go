@@ -291,3 +291,39 @@ func TestFileCursor_KeepsThePosition(t *testing.T) {
 		}
 	}
 }
+
+// A listed publisher can be where the user's own connection goes. When it ends,
+// the next one is expected there.
+func TestMachine_TheUsersConnectionsAreKept(t *testing.T) {
+	w := live(t, 1)
+	w.pipes["pub0"].cut = true
+	w.kill(w.pubs[0], 0)
+	w.start("pub0") // it is listed by the other before it is heard
+	w.connect("pub1")
+	w.start("pub1")
+	for range 40 {
+		w.run(t, time.Second)
+		w.expire()
+	}
+	if w.pipes["pub0"] == nil {
+		t.Fatal("the connection that the user asked for is gone")
+	}
+	w.pipes["pub0"].cut = false
+	w.greet("pub0")
+	for range 4 {
+		w.run(t, time.Second)
+	}
+	for _, p := range w.pubs {
+		if w.m.fleet.publishers[p.epoch] == nil {
+			t.Errorf("the publisher at %s is not heard", p.endpoint)
+		}
+	}
+	w.kill(w.pubs[0], 0)
+	for range 40 {
+		w.expire()
+		w.run(t, time.Second)
+	}
+	if w.pipes["pub0"] == nil {
+		t.Error("the connection that the user asked for is gone")
+	}
+}
