@@ -110,7 +110,7 @@ func (m *machine) hello(p *publisher, text []byte, now instant) {
 	}
 	p.known, p.greeted, p.directory, p.endpoints = true, true, message.DirectoryOf(body.Endpoints), body.Endpoints
 	m.fleet.relist(now)
-	m.canRecover()
+	m.endpoints() // to remember them
 	m.succeed(body.Former, now)
 }
 

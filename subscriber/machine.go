@@ -89,6 +89,7 @@ type config struct {
 	follow   bool
 	tables   []string // of a snapshot
 	snapshot bool
+	connect  []string // connected from the start, for ever
 	recover  []string
 	hold     int64 // bytes of held
 	remember int   // versions of seen

@@ -188,7 +188,9 @@ func TestMachine_RecoveryEndpointsThatAreKnownNoMoreComeBack(t *testing.T) {
 		w.run(t, 300*time.Millisecond)
 	}
 	w.put("A0", "A1")
-	w.kill(w.pubs[0], 0)
+	w.stop(w.pubs[0])
+	all := w.pipes["pub0"].queue
+	w.pipes["pub0"].queue = all[len(all)-1:] // the goodbye alone
 	w.run(t, time.Second)
 	w.start("pub0")
 	w.take(w.pubs[0], 0)
@@ -287,5 +289,41 @@ func TestFileCursor_KeepsThePosition(t *testing.T) {
 		if p, err := f.Load(t.Context()); err != nil || !p.Complete.Equal(want.Complete) {
 			t.Errorf("%+v, %v", p, err)
 		}
+	}
+}
+
+// A listed publisher can be where the user's own connection goes. When it ends,
+// the next one is expected there.
+func TestMachine_TheUsersConnectionsAreKept(t *testing.T) {
+	w := live(t, 1)
+	w.pipes["pub0"].cut = true
+	w.kill(w.pubs[0], 0)
+	w.start("pub0") // it is listed by the other before it is heard
+	w.connect("pub1")
+	w.start("pub1")
+	for range 40 {
+		w.run(t, time.Second)
+		w.expire()
+	}
+	if w.pipes["pub0"] == nil {
+		t.Fatal("the connection that the user asked for is gone")
+	}
+	w.pipes["pub0"].cut = false
+	w.greet("pub0")
+	for range 4 {
+		w.run(t, time.Second)
+	}
+	for _, p := range w.pubs {
+		if w.m.fleet.publishers[p.epoch] == nil {
+			t.Errorf("the publisher at %s is not heard", p.endpoint)
+		}
+	}
+	w.kill(w.pubs[0], 0)
+	for range 40 {
+		w.expire()
+		w.run(t, time.Second)
+	}
+	if w.pipes["pub0"] == nil {
+		t.Error("the connection that the user asked for is gone")
 	}
 }

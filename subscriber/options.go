@@ -139,7 +139,7 @@ func (o *Options) config() config {
 	levels, _ := levelsOf(o.Topics)
 	c := config{
 		topics: o.Topics, levels: levels, filter: filterOf(o.Topics, levels), follow: o.Follow, tables: o.Tables, snapshot: o.Snapshot,
-		recover: o.Recover, hold: o.Buffer, remember: o.Remember, credit: o.Credit,
+		connect: o.Connect, recover: o.Recover, hold: o.Buffer, remember: o.Remember, credit: o.Credit,
 		joining: o.JoinTimeout, silence: o.Silence, answering: o.AnswerTimeout, giveUp: o.RecoveryTimeout,
 	}
 	if o.Follow {

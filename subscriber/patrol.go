@@ -1,5 +1,7 @@
 package subscriber
 
+import "slices"
+
 // patrol looks after the publishers: it connects to those that are listed and
 // were not heard, asks those that are quiet, and gives up those that are gone.
 func (m *machine) patrol(now instant) {
@@ -45,7 +47,7 @@ func (m *machine) meet(epoch string, miss *missing, now instant) {
 		return
 	}
 	miss.connected = true
-	if endpoint := publish[0]; !m.fleet.asked[endpoint] {
+	if endpoint := publish[0]; !m.fleet.asked[endpoint] && !slices.Contains(m.cfg.connect, endpoint) {
 		m.fleet.asked[endpoint] = true
 		m.out.connect = append(m.out.connect, endpoint)
 	}

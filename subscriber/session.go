@@ -26,7 +26,6 @@ type session struct {
 	began    instant
 	why      string // what the replay is for
 
-	possible bool // a recovery endpoint was known once
 	answered bool // anything has come
 	open     bool // it has no end
 	sorted   bool // changes come in the order of their versions
@@ -36,11 +35,12 @@ type session struct {
 	latest   stamp          // of what was published when it was sent
 	covers   []*publisher   // lost before it was sent
 
-	demanded bool   // the user wants changes from before the start
-	floor    stamp  // where it all began
-	snapshot bool   // it is the turn of the snapshot
-	at       string // read timestamp of the snapshot
-	after    string // version of its last row
+	demanded bool     // the user wants changes from before the start
+	alive    []string // recovery endpoints of the publishers
+	floor    stamp    // where it all began
+	snapshot bool     // it is the turn of the snapshot
+	at       string   // read timestamp of the snapshot
+	after    string   // version of its last row
 
 	next     int     // place in the list of endpoints
 	failures int     // since something came
@@ -48,10 +48,14 @@ type session struct {
 	retryAt  instant
 }
 
-// endpoints lists where to recover from.
+// endpoints lists where to recover from: what the user names, and those of the
+// publishers that are alive, or were when some were last.
 func (m *machine) endpoints() []string {
+	if alive := m.fleet.recoverable(); len(alive) > 0 {
+		m.session.alive = alive
+	}
 	out := slices.Clone(m.cfg.recover)
-	for _, e := range m.fleet.recoverable() {
+	for _, e := range m.session.alive {
 		if !slices.Contains(out, e) {
 			out = append(out, e)
 		}
@@ -62,21 +66,14 @@ func (m *machine) endpoints() []string {
 // helloID is the id of all requests for a hello.
 const helloID = "hello"
 
-// canRecover tells whether there is a recovery endpoint, though it may be that
-// none is known at the moment.
-func (m *machine) canRecover() bool {
-	s := &m.session
-	s.possible = s.possible || len(m.cfg.recover) > 0 || len(m.fleet.recoverable()) > 0
-	return s.possible
-}
+func (m *machine) canRecover() bool { return len(m.endpoints()) > 0 }
 
 // request asks for what is missing: a snapshot, the time, or a replay.
 func (m *machine) request(now instant) {
 	s := &m.session
 	endpoints := m.endpoints()
-	s.possible = s.possible || len(endpoints) > 0
 	if len(endpoints) == 0 {
-		if m.fleet.greeted() && !m.cfg.follow && !m.canRecover() {
+		if m.fleet.greeted() && !m.cfg.follow {
 			m.giveUp(now) // there are none
 		} else {
 			m.failed("no recovery endpoint is known yet", now)

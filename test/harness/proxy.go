@@ -82,7 +82,11 @@ func (p *Proxy) Cuts() int {
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gate = make(chan struct{})
+	select {
+	case <-p.gate:
+		p.gate = make(chan struct{})
+	default: // it is stalled
+	}
 }
 
 // Resume ends a stall.
