@@ -15,6 +15,9 @@ const (
 	// overdueAfter is how many checkpoint intervals a partition is left to the
 	// replica whose share it is. After that anybody takes it.
 	overdueAfter = 2
+	// maxTakes is how many partitions a commit takes at most, besides children of
+	// own ones, so that it ends in time however many there are.
+	maxTakes = 250
 )
 
 // A balance is what a replica knows about its share, over time.
@@ -25,6 +28,7 @@ type balance struct {
 	full     time.Time                    // since when no replica has room, local
 	settle   time.Duration                // how long that must last to be said
 	said     bool                         // that it lasts
+	more     bool                         // there is more to take than the last commit could
 	open     map[PartitionToken]time.Time // since when partitions have no owner, local
 }
 
@@ -66,7 +70,7 @@ func (c *scheduler) beat() time.Duration { return min(maxBeat, c.opt.CheckpointI
 // less when something is about to happen there.
 func (c *scheduler) untilTick() time.Duration {
 	b := &c.balance
-	if !b.surplus.IsZero() || !b.expected.IsZero() && time.Since(b.expected) < expectFor*c.opt.CheckpointInterval {
+	if b.more || !b.surplus.IsZero() || !b.expected.IsZero() && time.Since(b.expected) < expectFor*c.opt.CheckpointInterval {
 		return c.beat()
 	}
 	pause := jitter(c.opt.CheckpointInterval)
@@ -172,7 +176,8 @@ func (c *scheduler) takes(now time.Time) map[PartitionToken]bool {
 		own = c.givable()
 	}
 	p := share(c.opt.Replica.ID, members, rest, own)
-	for _, token := range p.take {
+	c.balance.more = len(p.take) > maxTakes
+	for _, token := range p.take[:min(len(p.take), maxTakes)] {
 		out[token] = true
 	}
 	c.balance.open, c.balance.settle = open, overdueAfter*c.opt.CheckpointInterval

@@ -28,7 +28,7 @@ type peer struct {
 	result chan error
 }
 
-// join starts a replica.
+// join starts a replica, and waits until the stream is being read by somebody.
 func (f *fixture) join(id string, change ...func(*changestream.Options)) *peer {
 	f.Helper()
 	p := &peer{f: f, id: id, store: &troubledStore{Memory: f.store}, result: make(chan error, 1)}
@@ -47,6 +47,7 @@ func (f *fixture) join(id string, change ...func(*changestream.Options)) *peer {
 	if f.stream == nil {
 		f.stream = p.stream
 	}
+	f.until("reading begins, from now on", func() bool { return len(f.stored()) > 0 })
 	return p
 }
 
@@ -89,6 +90,7 @@ func (f *fixture) owners(want map[string]int) {
 // version, in order per row. It returns how many changes came twice.
 func (f *fixture) everything() int {
 	f.Helper()
+	defer f.explain()
 	f.until("every change", func() bool {
 		for id, want := range f.rows {
 			if len(f.sink.row(id)) < len(want) {
@@ -103,6 +105,20 @@ func (f *fixture) everything() int {
 		}
 	}
 	return f.sink.twice()
+}
+
+// explain logs what the store holds, when the test has failed.
+func (f *fixture) explain() {
+	if !f.Failed() {
+		return
+	}
+	view, _ := f.store.View(context.Background())
+	for _, p := range view.Partitions {
+		if p.State != changestream.Finished {
+			f.Logf("%s: %+v", view.Now, p)
+		}
+	}
+	f.Logf("replicas %+v", view.Replicas)
 }
 
 // fencing makes a sink that publishes as the publisher does: a batch whose lease

@@ -264,9 +264,13 @@ func TestStream_PositionsCountMoreThanTheConfiguredStart(t *testing.T) {
 
 // Scenario 18: a thousand partitions in one process. All are read, on as many
 // connections as that takes, and every lease is renewed in time, in commits that
-// are for all of them.
+// are for all of them. With the race detector there are fewer.
 func TestStream_ReadsAThousandPartitions(t *testing.T) {
-	f := newFixture(t, emulator.Options{Partitions: 1000, MinHeartbeat: 500 * time.Millisecond})
+	partitions := 1000
+	if raceEnabled {
+		partitions = 200
+	}
+	f := newFixture(t, emulator.Options{Partitions: partitions, MinHeartbeat: 500 * time.Millisecond})
 	const metadata = "projects/p/instances/i/databases/metadata"
 	must(t, f.server.CreateDatabase(metadata, emulator.GoogleSQL, checkpoint.DDL("Test", changestream.GoogleSQL)...))
 	client, err := spanner.NewClientWithConfig(context.Background(), metadata, spanner.ClientConfig{DisableNativeMetrics: true}, f.server.ClientOptions()...)
@@ -274,28 +278,28 @@ func TestStream_ReadsAThousandPartitions(t *testing.T) {
 	t.Cleanup(client.Close)
 	store := checkpoint.NewSpanner(client, f.opt.Info, "Test")
 	var dialed sync.Map
-	f.opt.Store, f.opt.Heartbeat, f.opt.CheckpointInterval, f.opt.Lease = store, 500*time.Millisecond, time.Second, 5*time.Second
+	f.opt.Store, f.opt.Heartbeat, f.opt.CheckpointInterval, f.opt.Lease = store, 500*time.Millisecond, time.Second, 10*time.Second
 	f.opt.Dial = func(context.Context) (*grpc.ClientConn, error) {
 		cc, err := grpc.NewClient("passthrough:///"+f.server.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		dialed.Store(cc, true)
 		return cc, err
 	}
 	f.run()
-	f.until("all are read", func() bool { return f.stream.Owned() == 1000 && f.server.Queries(testDatabase, testStream) == 1000 })
+	f.until("all are read", func() bool {
+		return f.stream.Owned() == partitions && f.server.Queries(testDatabase, testStream) == partitions
+	})
 	began, commits := time.Now(), f.stream.Stats().Commits.Load()
-	last := f.commit(10)
-	f.check(last)
-	f.until("leases were renewed", func() bool { return time.Since(began) > f.opt.Lease })
-	view, err := store.View(context.Background())
-	must(t, err)
-	for _, p := range view.Partitions {
-		if p.Epoch != 1 || !p.Expiry.After(view.Now) {
-			t.Fatalf("partition %s: epoch %d, lease until %s, now %s", p.Token.Short(), p.Epoch, p.Expiry, view.Now)
-		}
-	}
+	f.check(f.commit(10))
+	f.until("every lease was renewed", func() bool {
+		view, err := store.View(context.Background())
+		must(t, err)
+		return !slices.ContainsFunc(view.Partitions, func(p changestream.Partition) bool {
+			return p.Expiry.Before(p.CreatedAt.Add(f.opt.Lease + 2*time.Second))
+		})
+	})
 	connections := 0
 	dialed.Range(func(any, any) bool { connections++; return true })
-	if connections < 20 || connections > 25 || f.stream.Stats().LeasesLost.Load() > 0 {
+	if want := partitions / 50; connections < want || connections > want+2 || f.stream.Stats().LeasesLost.Load() > 0 {
 		t.Errorf("%d connections, %d leases lost", connections, f.stream.Stats().LeasesLost.Load())
 	}
 	n, passed := f.stream.Stats().Commits.Load()-commits, time.Since(began)
