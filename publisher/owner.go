@@ -3,22 +3,14 @@ package publisher
 import (
 	"context"
 	"time"
-
-	"github.com/spancast/spancast/message"
 )
 
-// An owner is what the goroutine that owns the socket keeps.
+// An owner is what the goroutine that owns the sockets keeps.
 type owner struct {
 	*Publisher
-	counters *counters
-	schemas  *announcements
-	lost     []lostRecord // gaps that are still announced
-	epoch    []byte
-
-	topic   []byte // of the latest message, if its route has one
-	header  []byte // of the latest message
-	numbers []uint64
-	looked  time.Time // when subscriptions were read last
+	lost   []lostRecord // gaps that are still announced
+	seen   *coverage    // that the outlets follow
+	looked time.Time    // when subscriptions were read last
 }
 
 const (
@@ -82,7 +74,7 @@ func (o *owner) publish(b *batch) error {
 		}
 	}
 	o.stats.Messages.Add(uint64(len(b.entries)))
-	o.stats.Slow.Store(o.socket.dropped)
+	o.countSlow()
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
 	}
@@ -100,34 +92,29 @@ func (o *owner) fence(b *batch) error {
 	return nil
 }
 
-// message sends one change.
+// message sends one change to every audience that sees it.
 func (o *owner) message(b *batch, e *entry) error {
-	part := &b.records[e.record]
-	if o.schemas.isNew(e.route.SchemaLevel, part.schema) {
-		if err := o.control(e.route.SchemaLevel, message.Schema, part.schema); err != nil {
-			return err
+	if now := o.coverage.Load(); now != o.seen {
+		o.seen = now
+		for i, out := range o.outlets {
+			out.see(now.audiences[i])
 		}
 	}
-	path := o.counters.of(e.route)
-	topic, header, body := o.assemble(b, e, path)
-	o.stats.Bytes.Add(uint64(len(topic) + len(header) + len(body)))
-	err := o.socket.send(topic, header, body, b.mark.Progress.Alive)
-	if err == errNotOurs {
-		o.counters.uncount(path)
+	for _, out := range o.outlets {
+		n, err := out.message(b, e)
+		if err != nil {
+			return err
+		}
+		o.stats.Bytes.Add(uint64(n))
 	}
-	return err
+	return nil
 }
 
-// assemble counts a message and returns its frames, valid until the next.
-func (o *owner) assemble(b *batch, e *entry, path []*level) (topic, header, body []byte) {
-	part := &b.records[e.record]
-	topic = b.at(e.topic)
-	if len(topic) == 0 {
-		static, _ := e.route.Static()
-		o.topic = append(o.topic[:0], static...)
-		topic = o.topic
+// countSlow adds up what the sockets have counted.
+func (o *owner) countSlow() {
+	slow := uint64(0)
+	for _, out := range o.outlets {
+		slow += out.socket.dropped
 	}
-	o.numbers = o.counters.count(o.numbers[:0], path)
-	o.header = message.AppendHeader(o.header[:0], b.at(e.version), o.epoch, o.numbers, b.at(part.attributes))
-	return topic, o.header, b.at(e.body)
+	o.stats.Slow.Store(slow)
 }
