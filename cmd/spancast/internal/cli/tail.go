@@ -16,6 +16,7 @@ import (
 func newTail() *cobra.Command {
 	o := tail.Options{Connect: []string{"tcp://127.0.0.1:5556"}, Topics: []string{""}}
 	format := string(tail.Text)
+	var keys clientKeys
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Subscribe, and print changes as they come",
@@ -31,6 +32,10 @@ func newTail() *cobra.Command {
 			if o.Count < 0 || o.Timeout < 0 {
 				return errors.New("--count and --timeout cannot be less than 0")
 			}
+			var err error
+			if o.Server, o.Own, err = keys.load(); err != nil {
+				return misconfigured(err)
+			}
 			o.Out, o.Colour = cmd.OutOrStdout(), colours(os.Stdout)
 			o.Log = loggerTo(os.Stderr, true, slog.LevelInfo)
 			return tailResult(tail.Run(cmd.Context(), o))
@@ -44,6 +49,7 @@ func newTail() *cobra.Command {
 	f.IntVar(&o.Count, "count", 0, "end after so many changes; 0: never")
 	f.DurationVar(&o.Timeout, "timeout", 0*time.Second, "end after this time; an error if --count changes have not come by then; 0: never")
 	f.BoolVar(&o.Verify, "verify", false, "count losses, duplicates and disorder; they show in the exit status")
+	keys.bind(f)
 	return cmd
 }
 

@@ -155,6 +155,26 @@ func (e Endpoints) open() []string {
 	return out
 }
 
+// Secret is text that is not shown.
+type Secret string
+
+// UnmarshalText takes everything, so that no fault repeats it.
+func (s *Secret) UnmarshalText(b []byte) error {
+	*s = Secret(b)
+	return nil
+}
+
+// MarshalText does not show the secret.
+func (s Secret) MarshalText() ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return []byte("(set)"), nil
+}
+
+// Format does not show the secret, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { f.Write([]byte("(secret)")) }
+
 // Size is a number of bytes.
 type Size int64
 

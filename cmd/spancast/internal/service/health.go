@@ -46,7 +46,11 @@ func (s *Service) reasons() []string {
 	if s.leaving.Load() {
 		return []string{"the service is ending"}
 	}
-	return s.stream.Trouble()
+	trouble := s.stream.Trouble()
+	if s.gate != nil {
+		trouble = append(trouble, s.gate.Trouble()...)
+	}
+	return trouble
 }
 
 func answer(w http.ResponseWriter, reasons []string) {

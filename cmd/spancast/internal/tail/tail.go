@@ -13,6 +13,7 @@ import (
 
 	zmq "github.com/pebbe/zmq4"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/message"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	Out     io.Writer    // changes
 	Log     *slog.Logger // what is said about them
 	Colour  bool
+	// Server is the publishers' public key, Own the key that they know us by;
+	// both, or neither for publishers without CURVE.
+	Server access.PublicKey
+	Own    access.SecretKey
 }
 
 // Format is how changes are printed.
@@ -94,6 +99,9 @@ func (t *Tail) open() error {
 	for _, kind := range []string{message.Hello, message.Bye, message.Gap} {
 		errs = append(errs, t.socket.SetSubscribe(kind))
 	}
+	if !t.opt.Own.IsZero() {
+		errs = append(errs, access.SecureClient(t.socket, t.opt.Own, t.opt.Server))
+	}
 	for _, endpoint := range t.opt.Connect {
 		if err := t.socket.Connect(endpoint); err != nil {
 			errs = append(errs, fmt.Errorf("connect to %q: %w; an endpoint looks like tcp://127.0.0.1:5556", endpoint, err))
@@ -114,7 +122,11 @@ func (t *Tail) loop(ctx context.Context) error {
 		}
 		if len(t.answered) == 0 && !complained && time.Since(began) > 2*time.Second {
 			complained = true
-			t.opt.Log.Warn("nobody answers yet, still trying", "connect", t.opt.Connect)
+			hint := "publishers with CURVE want --server-key and --secret-key-file"
+			if !t.opt.Own.IsZero() {
+				hint = "check the server key, and that the access file has our public key " + t.opt.Own.Public().String()
+			}
+			t.opt.Log.Warn("nobody answers yet, still trying; "+hint, "connect", t.opt.Connect)
 		}
 		frames, err := t.socket.RecvMessageBytes(0)
 		if zmq.AsErrno(err) == zmq.Errno(syscall.EAGAIN) || zmq.AsErrno(err) == zmq.Errno(syscall.EINTR) {
