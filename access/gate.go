@@ -18,8 +18,8 @@ type Gate struct {
 	stats Stats
 
 	mu        sync.Mutex
-	admitted  map[Domain]map[PublicKey]*Grant // since the domain's listeners were opened
-	banned    map[string]time.Time            // identities, until when
+	admitted  map[Domain]map[PublicKey]*presence // since the domain's listeners were opened
+	banned    map[string]time.Time               // identities, until when
 	listeners []*Listener
 	failed    error // of a Guard
 	quiet     throttle
@@ -35,7 +35,7 @@ type Stats struct {
 // NewGate returns a gate that decides by a book. Keys are the server's, one or
 // two; the endpoints of the second have ports that are higher by shift.
 func NewGate(b *Book, keys []SecretKey, shift int, log *slog.Logger) *Gate {
-	g := &Gate{book: b, log: log, shift: shift, admitted: make(map[Domain]map[PublicKey]*Grant), banned: make(map[string]time.Time)}
+	g := &Gate{book: b, log: log, shift: shift, admitted: make(map[Domain]map[PublicKey]*presence), banned: make(map[string]time.Time)}
 	g.keys.Store(&keys)
 	return g
 }
@@ -74,9 +74,9 @@ func (g *Gate) admit(d Domain, key PublicKey, address string) (*Grant, Verdict) 
 		return nil, verdict
 	}
 	if g.admitted[d] == nil {
-		g.admitted[d] = make(map[PublicKey]*Grant)
+		g.admitted[d] = make(map[PublicKey]*presence)
 	}
-	g.admitted[d][key] = grant
+	g.admitted[d][key] = g.admitted[d][key].again(grant)
 	g.stats.Welcome.Add(1)
 	g.log.Info("connection let in", "domain", d, "identity", grant.Identity, "key", key.Short(), "address", address)
 	return grant, Welcome
@@ -111,8 +111,13 @@ func (g *Gate) Check() {
 		}
 	}
 	for d, keys := range g.admitted {
-		for key, before := range keys {
+		for key, p := range keys {
+			before := p.grant
 			if now, verdict := g.book.Admit(d, key); verdict != Welcome || g.isBanned(before.Identity) || d == Recovery && now.narrower(before) {
+				if p.gone() {
+					delete(keys, key)
+					continue
+				}
 				g.log.Warn("a grant has ended; its domain is opened anew, everybody else connects again", "domain", d, "identity", before.Identity, "key", key.Short())
 				g.evict(d)
 				break

@@ -92,8 +92,17 @@ func (w *Guard) answer() error {
 		return nil // not a question, and nobody to answer
 	}
 	status, text, user := w.decide(frames)
-	_, err = w.z.SendMessage(frames[0], "", zapVersion, frames[3], status, text, user, "")
+	properties := ""
+	if status == "200" {
+		properties = property(PropertyKey, PublicKey(frames[8]).String())
+	}
+	_, err = w.z.SendMessage(frames[0], "", zapVersion, frames[3], status, text, user, properties)
 	return err
+}
+
+// property writes a property as ZAP wants it: length, name, length, value.
+func property(name, value string) string {
+	return string(byte(len(name))) + name + string([]byte{0, 0, 0, byte(len(value))}) + value
 }
 
 func (w *Guard) decide(frames [][]byte) (status, text, user string) {

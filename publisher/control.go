@@ -79,6 +79,7 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 		}
 		o.stats.Subscriptions.Add(1)
 		out.interest.on(s.prefix, s.identity)
+		out.see(s)
 		if asked == nil {
 			asked = make(map[string]bool)
 		}

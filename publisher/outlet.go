@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spancast/spancast/access"
@@ -47,8 +48,20 @@ func (o *outlet) domain() access.Domain {
 	return access.AudienceDomain(o.audience.Name)
 }
 
-// see changes what the audience sees.
-func (o *outlet) see(prefixes []string) {
+// see notes over which connection a subscription came.
+func (o *outlet) see(s subscription) {
+	if o.opt.Gate == nil || s.key == "" {
+		return
+	}
+	key, err := access.ParsePublicKey(s.key)
+	fd, bad := strconv.Atoi(s.fd)
+	if err == nil && bad == nil {
+		o.opt.Gate.Seen(o.domain(), key, fd)
+	}
+}
+
+// show changes what the audience sees.
+func (o *outlet) show(prefixes []string) {
 	o.prefixes = prefixes
 	clear(o.plans)
 }

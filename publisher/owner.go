@@ -97,7 +97,7 @@ func (o *owner) message(b *batch, e *entry) error {
 	if now := o.coverage.Load(); now != o.seen {
 		o.seen = now
 		for i, out := range o.outlets {
-			out.see(now.audiences[i])
+			out.show(now.audiences[i])
 		}
 	}
 	for _, out := range o.outlets {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/access"
 )
 
 const (
@@ -183,12 +185,14 @@ type subscription struct {
 	prefix   string
 	on       bool
 	identity string // of whom; empty without CURVE, and when it ended with its connection
+	key      string
+	fd       string // of the connection
 }
 
 // subscription reads the next change of subscriptions, without waiting.
 func (s *socket) subscription() (sub subscription, ok bool, err error) {
 	for {
-		b, properties, err := s.z.RecvBytesWithMetadata(zmq.DONTWAIT, "User-Id")
+		b, properties, err := s.z.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor)
 		if err != nil {
 			if isFull(err) {
 				return sub, false, nil
@@ -196,7 +200,8 @@ func (s *socket) subscription() (sub subscription, ok bool, err error) {
 			return sub, false, fmt.Errorf("receive subscriptions: %w", err)
 		}
 		if len(b) > 0 && b[0] <= 1 {
-			return subscription{prefix: string(b[1:]), on: b[0] == 1, identity: properties["User-Id"]}, true, nil
+			return subscription{prefix: string(b[1:]), on: b[0] == 1, identity: properties[access.PropertyIdentity],
+				key: properties[access.PropertyKey], fd: properties[access.PropertyDescriptor]}, true, nil
 		}
 	}
 }
