@@ -379,7 +379,7 @@ func TestGate_RotatingAClientKeyLosesNothing(t *testing.T) {
 		n = m
 	}
 	waitFor(t, "both subscriptions to be read", func() bool { return p.Stats().Subscriptions.Load() == 2 })
-	check(t, s.z.Disconnect(at.Endpoint))
+	check(t, errors.Join(s.z.SetLinger(0), s.z.Close()))
 	policy, err := access.ParsePolicy([]byte(only))
 	check(t, err)
 	waitFor(t, "the end of the old connection", func() bool { return p.Stats().Subscriptions.Load() == 1 })
