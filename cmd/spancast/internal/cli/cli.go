@@ -125,7 +125,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	cfg := config.Load()
-	root.AddCommand(newServe(cfg), newDemo(), newTail(), newEmulator(), newAdmin(cfg), newValidate(cfg), newKeygen(), newConfig(cfg), newVersion())
+	root.AddCommand(newServe(cfg), newDemo(), newTail(), newEmulator(), newAdmin(cfg), newValidate(cfg), newKeygen(), newEnroll(), newConfig(cfg), newVersion())
 	return root
 }
 

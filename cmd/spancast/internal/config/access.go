@@ -47,6 +47,13 @@ func (l *Loaded) checkAccess() error {
 	case !l.Secured() && l.AccessFile != "":
 		faults = append(faults, fmt.Errorf("%s_ACCESS_FILE: nothing of it is enforced without CURVE; set %s_CURVE_SECRET_KEY_FILE (spancast keygen makes a key)", Prefix, Prefix))
 	}
+	if len(l.OIDCIssuers) > 0 {
+		for name, missing := range map[string]bool{"OIDC_AUDIENCE": l.OIDCAudience == "", "HTTP": l.HTTP == "", "ACCESS_FILE": l.AccessFile == ""} {
+			if missing {
+				faults = append(faults, fmt.Errorf("%s_%s is required with %s_OIDC_ISSUERS", Prefix, name, Prefix))
+			}
+		}
+	}
 	if l.AccessFile != "" {
 		_, policy, err := access.OpenPolicy(l.AccessFile)
 		if err == nil {

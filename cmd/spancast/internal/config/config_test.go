@@ -20,6 +20,7 @@ var specified = map[string]string{
 	"SLOW_SUBSCRIBER": "drop", "BLOCK_TIMEOUT": "5s", "ZMTP_HEARTBEAT": "0s", "MAX_BUFFER": "256MiB", "RESOLVED_INTERVAL": "1s",
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
 	"CURVE_SECRET_KEY": "", "CURVE_SECRET_KEY_FILE": "", "CURVE_ROTATION_OFFSET": "100", "ACCESS_FILE": "",
+	"OIDC_ISSUERS": "", "OIDC_AUDIENCE": "",
 	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "",
 }
 
@@ -32,6 +33,7 @@ var others = map[string]string{
 	"BLOCK_TIMEOUT": "1s", "ZMTP_HEARTBEAT": "5s", "MAX_BUFFER": "1GiB", "RESOLVED_INTERVAL": "2s", "CHECKPOINT_INTERVAL": "2s", "CHECKPOINT_LAG": "3s",
 	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 	"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": "server.key", "CURVE_ROTATION_OFFSET": "7", "ACCESS_FILE": "access.yaml",
+	"OIDC_ISSUERS": "https://a,http://127.0.0.1:1/b", "OIDC_AUDIENCE": "spancast",
 }
 
 // secretText is a secret key, that of the examples of ZeroMQ's documentation.
@@ -208,6 +210,8 @@ func TestValidate_KeysAndAccessFileGoTogether(t *testing.T) {
 		"three keys":        {map[string]string{"CURVE_SECRET_KEY": strings.Repeat(secretText+" ", 3)}, "SPANCAST_CURVE_SECRET_KEY: 3 keys"},
 		"access file fault": {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, "identites: []")}, "field identites not found"},
 		"audience endpoint": {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: [nonsense]}]`)}, `audience a: "nonsense" is not an endpoint`},
+		"issuer in clear":   {map[string]string{"OIDC_ISSUERS": "http://accounts.example.com"}, "SPANCAST_OIDC_ISSUERS: \"http://accounts.example.com\" is not the https URL"},
+		"issuer for nobody": {map[string]string{"OIDC_ISSUERS": "https://a"}, "SPANCAST_OIDC_AUDIENCE is required with SPANCAST_OIDC_ISSUERS"},
 		"no place for CONNECT": {map[string]string{"CURVE_SECRET_KEY": secretText, "CONNECT": "tcp://127.0.0.1:1",
 			"ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: ["tcp://127.0.0.1:2"]}]`)}, "nothing would be published to SPANCAST_CONNECT"},
 	} {

@@ -27,6 +27,7 @@ func (s *Service) openGate(context.Context) error {
 	if s.sources.Policy, policy, err = access.OpenPolicy(s.cfg.AccessFile); err != nil {
 		return err
 	}
+	s.sources.Enrolled = s.readKeys
 	s.gate = access.NewGate(access.NewBook(policy, time.Now), keys, s.cfg.CurveRotationOffset, s.log)
 	return nil
 }
@@ -71,12 +72,11 @@ func (s *Service) directory() []string {
 	var out []string
 	for _, a := range s.gate.Book().Policy().Audiences {
 		bound := firstOf(s.pub.Bound(a.Name))
-		if len(a.Endpoints) == 0 {
-			out = append(out, advertised(s.cfg.Advertise, bound)...)
-			continue
-		}
-		for _, e := range advertised(a.Advertise, bound) {
-			out = append(out, a.Name+"="+e)
+		for _, e := range advertised(s.advertised(a), bound) {
+			if len(a.Endpoints) > 0 {
+				e = a.Name + "=" + e
+			}
+			out = append(out, e)
 		}
 	}
 	return out

@@ -36,6 +36,9 @@ func (s *Service) openHealth(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.reasons()) })
+	if h := s.enrolment(); h != nil {
+		mux.Handle("POST /v1/enroll", h)
+	}
 	s.health.listener = l
 	s.health.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	return nil
