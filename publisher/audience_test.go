@@ -18,6 +18,8 @@ import (
 	"github.com/spancast/spancast/topics"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // testPatience is how long tests wait for what should come soon.
 const testPatience = 60 * time.Second
 
@@ -194,7 +196,7 @@ func gated(t testing.TB, policy string, change func(*Options)) (*running, *acces
 	t.Helper()
 	p, err := access.ParsePolicy([]byte(policy))
 	check(t, err)
-	g := access.NewGate(access.NewBook(p, time.Now), []access.SecretKey{newKey(t)}, 100, slog.New(slog.DiscardHandler))
+	g := access.NewGate(access.NewBook(p, time.Now), []access.SecretKey{newKey(t)}, 100, discard)
 	r := start(t, func(o *Options) {
 		o.Gate, o.Audiences = g, []Audience{{Name: access.Everyone, Topics: []string{""}, Bind: o.Bind}}
 		if change != nil {
