@@ -10,7 +10,7 @@ TOOL      := $(GO) tool -modfile=tools/go.mod
 PACKAGES  := ./...
 # Tests of the whole with the race detector: those that exercise most.
 RACE_E2E  := TestServe_|TestTail_
-FUZZTIME  ?= 5s
+FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 
 .PHONY: demo build test lint unit race race-e2e fuzz bench latency docs setup setup-test clean
@@ -46,11 +46,11 @@ race:
 race-e2e:
 	$(GO) test -race -timeout 20m -run '$(RACE_E2E)' ./test
 
-# A short run of every fuzz test; FUZZTIME=10m for a long one.
+# A short run of every fuzz test, of so many inputs; FUZZTIME=10m for a long one.
 fuzz:
 	@set -e; for p in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -c6-); do \
-	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p | tail -n 1; \
+	    echo "$$p $$f"; out=$$($(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | tail -n 1; \
 	  done; done
 
 # The record path: bytes of a PartialResultSet in, frames out, beside the oracle

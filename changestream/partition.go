@@ -46,6 +46,7 @@ type Replica struct {
 	ID        string
 	Epoch     string   // of its publisher, 16 hex digits
 	Endpoints []string // that subscribers can connect to
+	Recover   []string // endpoints of its recovery
 	Capacity  int      // most partitions that it takes; 0: no limit
 	LastSeen  time.Time
 }

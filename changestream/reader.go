@@ -41,7 +41,10 @@ type reader struct {
 // may mend are retried here, for ever; others are returned.
 func (r *reader) read(ctx context.Context) (end time.Time, children []ChildPartition, err error) {
 	for {
-		end := later(r.source.now(), r.position).Add(r.source.window)
+		if r.source.enough(r.position) {
+			return r.position, nil, r.finish(ctx)
+		}
+		end := r.source.until(r.position)
 		err := r.window(ctx, end)
 		if ctx.Err() != nil {
 			return time.Time{}, nil, context.Cause(ctx)
@@ -58,6 +61,11 @@ func (r *reader) read(ctx context.Context) (end time.Time, children []ChildParti
 			r.source.stats.EarlyEnds.Add(1)
 			if r.waits > 0 {
 				r.log.Warn("query ended early again, without a child record", "position", r.position)
+			}
+		case err == nil && end.Equal(r.source.end) && !r.moved:
+			if r.lives(ctx, end) {
+				r.position = end
+				continue
 			}
 		case err == nil:
 			r.waits = 0

@@ -26,7 +26,7 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 	defer stop()
 	tick := time.NewTimer(0)
 	defer tick.Stop()
-	for err == nil {
+	for err == nil && !c.complete() {
 		select {
 		case <-ctx.Done():
 			return c.shutdown(ctx, stop)

@@ -16,6 +16,7 @@ type source struct {
 	schemas   Schemas
 	heartbeat time.Duration
 	window    time.Duration
+	end       time.Time // of what is read; zero: none
 	stats     *Stats
 	log       *slog.Logger
 	clock     atomic.Pointer[storeClock]

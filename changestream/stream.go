@@ -1,6 +1,7 @@
 package changestream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -44,6 +45,12 @@ type Options struct {
 	// the store's time.
 	Start       func(now time.Time) time.Time
 	OnGapPolicy GapPolicy
+	// End is where to stop, exclusive: Run returns when everything before it
+	// was read and published. The zero time is never.
+	End time.Time
+	// Keep is how long finished partitions stay in the store, for people to
+	// look at; 0: an hour.
+	Keep time.Duration
 
 	QueryWindow        time.Duration // length of one query
 	Heartbeat          time.Duration // 1 s to 5 min; Google's emulator takes 100 ms
@@ -74,7 +81,7 @@ func New(o Options) (*Stream, error) {
 	}
 	s := &Stream{opt: o}
 	s.src = &source{
-		info: o.Info, conns: newConns(o.Dial, o.Info.Database, o.Role),
+		info: o.Info, conns: newConns(o.Dial, o.Info.Database, o.Role), end: o.End,
 		heartbeat: o.Heartbeat, window: o.QueryWindow, stats: &s.stats, log: o.Log,
 	}
 	return s, nil
@@ -83,14 +90,14 @@ func New(o Options) (*Stream, error) {
 // Stats are the stream's counters, live.
 func (s *Stream) Stats() *Stats { return &s.stats }
 
-// Run reads until ctx is done or nothing can be read any more; an error says
-// why. It then stops reading, waits until what it read was published, saves the
+// Run reads until ctx is done, the end that was set, or nothing can be read any
+// more; an error says why. It then stops reading, waits until what it read was published, saves the
 // positions and gives its partitions to others.
 func (s *Stream) Run(ctx context.Context) error {
 	defer s.src.conns.close()
 	c := &scheduler{
 		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result),
-		graph: NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Retention: s.opt.Info.Retention, Keep: keepFinished}),
+		graph: NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Retention: s.opt.Info.Retention, Keep: cmp.Or(s.opt.Keep, keepFinished)}),
 	}
 	return c.run(ctx)
 }
@@ -103,8 +110,7 @@ func (s *Stream) Probe(ctx context.Context) (partitions int, err error) {
 	return len(roots), err
 }
 
-// keepFinished is how long finished partitions stay in the store, for people to
-// look at.
+// keepFinished is the default of Options.Keep.
 const keepFinished = time.Hour
 
 // A standing is what a replica knew of all partitions at one moment. Resolved

@@ -58,6 +58,7 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 			return err
 		}
 		r.Capacity = int(capacity)
+		r.Endpoints, r.Recover = splitEndpoints(r.Endpoints)
 		v.Replicas = append(v.Replicas, r)
 		return nil
 	})
@@ -137,7 +138,7 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 		}
 	}
 	if r := c.Replica; r != nil {
-		endpoints := append([]string{}, r.Endpoints...)
+		endpoints := joinEndpoints(r.Endpoints, r.Recover)
 		out = append(out, spanner.InsertOrUpdate(s.tables.Replicas, replicaColumns, []any{s.stream, r.ID, r.Epoch, endpoints, int64(r.Capacity), truncate(r.LastSeen)}))
 	}
 	for _, id := range c.Gone {

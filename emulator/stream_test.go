@@ -269,3 +269,38 @@ func TestStream_TableOfANamedSchema(t *testing.T) {
 		})
 	}
 }
+
+// What a synthetic load makes is what a reader would see of inserts: with the
+// timestamp of its time, and spread over the partitions.
+func TestLoad_MakesRecordsThatCanBeRead(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 2}, emulator.GoogleSQL, itemsDDL...)
+	from := f.Now()
+	if _, err := f.Load(limit(t), emulator.Load{Database: database, Stream: "S", Table: "Items", Records: 100}); err != nil {
+		t.Fatal(err)
+	}
+	to := f.Now()
+	records := 0
+	for _, token := range f.tokens(t, to) {
+		rows, err := f.rows(t, token, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, row := range rows {
+			if row.Data == nil {
+				continue
+			}
+			if at := row.Data.CommitTimestamp; at.Before(from) || at.After(to) {
+				t.Errorf("commit timestamp %s", at)
+			}
+			n++
+		}
+		if n == 0 {
+			t.Error("a partition got nothing")
+		}
+		records += n
+	}
+	if records != 100 {
+		t.Errorf("%d records", records)
+	}
+}

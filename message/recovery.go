@@ -30,7 +30,7 @@ const (
 // The topics of the control messages in an answer, besides $hello/, $gap/ and
 // <table>/$schema/, which are those of a publisher. The last three end it.
 const (
-	Wait   = "$wait/"   // WaitBody: the request waits for its turn; repeated while it does
+	Wait   = "$wait/"   // WaitBody: the request waits for its turn, or, with 0 before it, for credit; repeated while it does
 	Begin  = "$begin/"  // BeginBody: its turn has come
 	Replay = "$replay/" // ReplayBody: how far the answer is; every second, and when it is of use
 	Live   = "$live/"   // ReplayBody: an open replay has caught up

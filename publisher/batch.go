@@ -53,36 +53,75 @@ func (b *batch) reset() {
 // behind too much of one partition.
 const maxBatch = 1 << 30
 
-// add appends the messages of a record.
-func (b *batch) add(c *Change, planner *topics.Planner, body Body) error {
-	rec := c.Record
+// add appends the messages of a record, of those topics that are wanted; nil
+// wants all.
+func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted) error {
+	rec, start, none := c.Record, len(b.data), len(b.entries)
 	b.appendAttributes(rec)
 	record := int32(len(b.records) - 1)
+	defer func() {
+		if wanted != nil && len(b.entries) == none { // nor are its attributes
+			b.data, b.records = b.data[:start], b.records[:record]
+		}
+	}()
 	for i := range rec.Mods {
 		c.Mod, c.Index = &rec.Mods[i], i
 		routes := planner.Routes(rec, c.Mod)
 		if len(routes) == 0 {
 			continue
 		}
+		from, first := len(b.data), len(b.entries)
 		e := entry{record: record}
 		e.version = b.appendVersion(rec, i)
 		c.Version = b.at(e.version)
+		if wanted != nil && !wanted.Version(c.Version) {
+			b.data = b.data[:from]
+			continue
+		}
+		if err := b.appendTopics(e, c, routes, wanted); err != nil {
+			return err
+		}
+		if len(b.entries) == first {
+			b.data = b.data[:from]
+			continue
+		}
+		c.Version = b.at(e.version)
 		var err error
-		from := len(b.data)
+		from = len(b.data)
 		if b.data, err = body.Append(b.data, c); err != nil {
 			return err
 		}
-		e.body = b.since(from)
-		for _, route := range routes {
-			e.route, e.topic = route, span{}
-			if _, static := route.Static(); !static {
-				from := len(b.data)
-				if b.data, err = route.Append(b.data, rec, c.Mod); err != nil {
-					return err
-				}
-				e.topic = b.since(from)
+		for k := first; k < len(b.entries); k++ {
+			b.entries[k].body = b.since(from)
+		}
+	}
+	return nil
+}
+
+// appendTopics appends an entry for each topic of a change, or for the first
+// that is wanted.
+func (b *batch) appendTopics(e entry, c *Change, routes []*topics.Route, wanted Wanted) error {
+	for _, route := range routes {
+		e.route, e.topic = route, span{}
+		topic, static := route.Static()
+		if !static {
+			from := len(b.data)
+			var err error
+			if b.data, err = route.Append(b.data, c.Record, c.Mod); err != nil {
+				return err
 			}
+			e.topic = b.since(from)
+		}
+		if wanted == nil {
 			b.entries = append(b.entries, e)
+			continue
+		}
+		if !static {
+			topic = string(b.at(e.topic))
+		}
+		if wanted.Topic(topic) {
+			b.entries = append(b.entries, e)
+			return nil
 		}
 	}
 	return nil

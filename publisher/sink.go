@@ -35,7 +35,7 @@ func (s *sink) Change(rec *changestream.DataChangeRecord) error {
 	}
 	b := s.begin()
 	s.change.Record = rec
-	return b.add(&s.change, s.planner, s.body)
+	return b.add(&s.change, s.planner, s.body, nil)
 }
 
 // begin returns the batch that is being built.

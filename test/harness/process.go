@@ -187,6 +187,7 @@ func Run(t testing.TB, env map[string]string, args ...string) (status int, stdou
 type Replica struct {
 	*Process
 	Endpoint string // where it publishes
+	Recover  string // its recovery endpoint
 }
 
 // Serve starts spancast serve on a free port, with short intervals, and waits
@@ -194,7 +195,7 @@ type Replica struct {
 func Serve(t testing.TB, env map[string]string) *Replica {
 	t.Helper()
 	all := map[string]string{
-		"SPANCAST_BIND": "tcp://127.0.0.1:*", "SPANCAST_HTTP": "none", "SPANCAST_LOG_LEVEL": "debug", "SPANCAST_HEARTBEAT": "100ms",
+		"SPANCAST_BIND": "tcp://127.0.0.1:*", "SPANCAST_RECOVERY_BIND": "tcp://127.0.0.1:*", "SPANCAST_HTTP": "none", "SPANCAST_LOG_LEVEL": "debug", "SPANCAST_HEARTBEAT": "100ms",
 		"SPANCAST_RESOLVED_INTERVAL": "50ms", "SPANCAST_CHECKPOINT_INTERVAL": "200ms", "SPANCAST_CHECKPOINT_LAG": "500ms", "SPANCAST_LEASE": "3s",
 	}
 	for k, v := range env {
@@ -206,7 +207,11 @@ func Serve(t testing.TB, env map[string]string) *Replica {
 	if endpoint == nil {
 		t.Fatalf("no endpoint in %s", line[1])
 	}
-	return &Replica{Process: p, Endpoint: endpoint[1]}
+	r := &Replica{Process: p, Endpoint: endpoint[1]}
+	if found := regexp.MustCompile(`recovery on ([^,;" ]+)`).FindStringSubmatch(unquote(line[1])); found != nil {
+		r.Recover = found[1]
+	}
+	return r
 }
 
 func unquote(s string) string {

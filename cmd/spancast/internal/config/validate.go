@@ -91,7 +91,7 @@ func (l *Loaded) checkEndpoints() error {
 	if l.AllowInsecure {
 		return errors.Join(faults...)
 	}
-	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect} {
+	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind} {
 		if open := endpoints.open(); len(open) > 0 && (!l.Secured() || name == "CONNECT") {
 			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s",
 				Prefix, name, strings.Join(open, ", "), wayOut(name)))

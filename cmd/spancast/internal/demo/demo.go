@@ -90,7 +90,7 @@ func (o *Options) startSpanner(ctx context.Context) (address string, stop func()
 func configure(address string) (*config.Loaded, error) {
 	cfg := config.Defaults()
 	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), ""
-	cfg.Bind = config.Endpoints{"tcp://127.0.0.1:*"}
+	cfg.Bind, cfg.RecoveryBind = config.Endpoints{"tcp://127.0.0.1:*"}, config.Endpoints{"tcp://127.0.0.1:*"}
 	return cfg, cfg.Validate()
 }
 

@@ -132,9 +132,14 @@ func (c *checker) tables(ctx context.Context) {
 
 // listen checks that the ports are free.
 func (c *checker) listen() {
-	for _, endpoint := range c.cfg.Bind {
-		if address, ok := strings.CutPrefix(endpoint, "tcp://"); ok {
-			c.port(config.Prefix+"_BIND", strings.NewReplacer("//*", "", ":*", ":0", "*:", ":").Replace(address))
+	for _, bind := range []struct {
+		name      string
+		endpoints config.Endpoints
+	}{{"_BIND", c.cfg.Bind}, {"_RECOVERY_BIND", c.cfg.RecoveryBind}} {
+		for _, endpoint := range bind.endpoints {
+			if address, ok := strings.CutPrefix(endpoint, "tcp://"); ok {
+				c.port(config.Prefix+bind.name, strings.NewReplacer("//*", "", ":*", ":0", "*:", ":").Replace(address))
+			}
 		}
 	}
 	if c.cfg.HTTP != "" {

@@ -70,6 +70,12 @@ func (s *Service) enrolled(g access.Grant) enroll.Answer {
 			a.Audiences = append(a.Audiences, enroll.Audience{Name: audience.Name, Topics: audience.Topics, Publish: s.places(s.advertised(audience), s.pub.Bound(audience.Name))})
 		}
 	}
+	if s.recovery != nil && len(g.Topics)+len(g.Tables) > 0 {
+		a.Recover = s.places(nil, s.recovery.Bound())
+		for i := range a.Recover {
+			a.Recover[i].Endpoint = withHost([]string{a.Recover[i].Endpoint}, s.cfg.Advertise)[0]
+		}
+	}
 	return a
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
+	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/topics"
 )
 
@@ -45,14 +46,15 @@ type Service struct {
 	source  *spanner.Client
 	store   *spanner.Client
 
-	router  atomic.Pointer[topics.Router]
-	rules   *topics.RulesFile
-	gate    *access.Gate // nil without CURVE
-	sources access.Sources
-	pub     *publisher.Publisher
-	stream  *changestream.Stream
-	health  *health
-	leaving atomic.Bool
+	router   atomic.Pointer[topics.Router]
+	rules    *topics.RulesFile
+	gate     *access.Gate // nil without CURVE
+	sources  access.Sources
+	pub      *publisher.Publisher
+	recovery *recovery.Server // nil when there is none to be
+	stream   *changestream.Stream
+	health   *health
+	leaving  atomic.Bool
 }
 
 // Open connects to everything and checks it, so that what is wrong is said
@@ -64,7 +66,7 @@ func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (_ *Service
 			s.Close()
 		}
 	}()
-	for _, step := range []func(context.Context) error{s.connect, s.openTopics, s.openGate, s.openPublisher, s.openStream, s.openHealth} {
+	for _, step := range []func(context.Context) error{s.connect, s.openTopics, s.openGate, s.openPublisher, s.openRecovery, s.openStream, s.openHealth} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -174,11 +176,17 @@ func (s *Service) Run(ctx context.Context) error {
 		published <- err
 	}()
 	context.AfterFunc(reading, func() { s.leaving.Store(true) })
+	recovered := make(chan error, 1)
+	go func() {
+		err := s.recover(beside)
+		stopReading(err)
+		recovered <- err
+	}()
 	others := s.startOthers(beside)
 	err := s.stream.Run(reading)
 	s.leaving.Store(true)
 	stopBeside()
-	err = errors.Join(err, <-published)
+	err = errors.Join(err, <-published, <-recovered)
 	others()
 	if err == nil {
 		s.log.Info("ended", "messages", s.pub.Stats().Messages.Load())
