@@ -113,7 +113,8 @@ func (g *Gate) Check() {
 	for d, keys := range g.admitted {
 		for key, p := range keys {
 			before := p.grant
-			if now, verdict := g.book.Admit(d, key); verdict != Welcome || g.isBanned(before.Identity) || d == Recovery && now.narrower(before) {
+			now, verdict := g.book.Admit(d, key)
+			if verdict != Welcome || g.isBanned(before.Identity) || d == Recovery && now.narrower(before) {
 				if p.gone() {
 					delete(keys, key)
 					continue
@@ -122,6 +123,7 @@ func (g *Gate) Check() {
 				g.evict(d)
 				break
 			}
+			p.grant = now // what was given since can be taken again
 		}
 	}
 }

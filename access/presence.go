@@ -1,10 +1,12 @@
 package access
 
+import "strconv"
+
 // A presence is what is known of the connections of a key that was let in.
 // libzmq tells when one begins, and not when it ends; a message that comes over
 // it tells which one it is.
 type presence struct {
-	grant    *Grant         // by which it came in, the first time
+	grant    *Grant         // as it was when it was looked at last
 	welcomed int            // times that it was let in
 	peers    map[string]int // connections that messages came over: address and port of the peer, and our descriptor
 }
@@ -42,6 +44,15 @@ const (
 	PropertyKey        = "Spancast-Key" // the client's public key
 	PropertyDescriptor = "__fd"         // libzmq's own: the descriptor of the connection
 )
+
+// SeenWith is Seen with the properties of a message.
+func (g *Gate) SeenWith(d Domain, properties map[string]string) {
+	key, err := ParsePublicKey(properties[PropertyKey])
+	fd, bad := strconv.Atoi(properties[PropertyDescriptor])
+	if err == nil && bad == nil {
+		g.Seen(d, key, fd)
+	}
+}
 
 // Seen notes over which connection a message of a key came, so that it is known
 // when that has ended. Without it a grant that ends has everybody connect again,
