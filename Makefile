@@ -13,7 +13,7 @@ RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz bench bench-access latency docs setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -57,6 +57,11 @@ fuzz:
 # decoder and spanner.Client with ToStruct, in one run.
 bench:
 	$(GO) test -run '^$$' -bench RecordPath -benchtime $(BENCHTIME) ./publisher
+
+# CURVE and audiences beside bare libzmq, and a thousand clients that connect.
+bench-access:
+	$(GO) test -run '^$$' -bench 'Curve|Audiences' -benchtime 500x ./publisher
+	$(GO) test -run '^$$' -bench Connect -benchtime 3x ./publisher
 
 # From commit to subscriber, on Google's emulator.
 latency:

@@ -395,3 +395,24 @@ func TestShift_MovesPortsAndPaths(t *testing.T) {
 		}
 	}
 }
+
+func TestCheck_WhatWasGivenSinceCanBeTakenAgain(t *testing.T) {
+	bob := newKey(t)
+	policy := func(topics string) *Policy {
+		return mustPolicy(t, fmt.Sprintf("identities: [{name: bob, keys: [%q], topics: %s}]", bob.Public(), topics))
+	}
+	g, _ := newGate(t, "", newKey(t))
+	for _, step := range []struct {
+		topics    string
+		evictions uint64
+	}{{"[T/]", 0}, {"[T/, U/]", 0}, {"[T/]", 1}} {
+		g.Book().SetPolicy(policy(step.topics))
+		g.Check()
+		if n := g.Stats().Evictions.Load(); n != step.evictions {
+			t.Errorf("%s: %d evictions, want %d", step.topics, n, step.evictions)
+		}
+		if _, verdict := g.admit(Recovery, bob.Public(), ""); verdict != Welcome {
+			t.Errorf("%s: verdict %d", step.topics, verdict)
+		}
+	}
+}

@@ -200,7 +200,10 @@ func BenchmarkAudiences(b *testing.B) {
 		p.stop()
 	})
 	b.Run("spancast/nobody", func(b *testing.B) {
-		p := start(b, func(o *Options) { patient(o); o.Audiences = []Audience{{Name: "a", Topics: []string{"Orders/"}, Bind: o.Bind}} })
+		p := start(b, func(o *Options) {
+			patient(o)
+			o.Audiences = []Audience{{Name: "a", Topics: []string{"Orders/"}, Bind: o.Bind}}
+		})
 		benchPublisher(b, p, nil)
 		p.stop()
 	})
