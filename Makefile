@@ -14,7 +14,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -74,6 +74,11 @@ SOAK ?= 5m
 soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -run TestMachine_Every -rapid.checks 200000 -timeout 2h ./subscriber
+
+# CURVE and audiences beside bare libzmq, and a thousand clients that connect.
+bench-access:
+	$(GO) test -run '^$$' -bench 'Curve|Audiences' -benchtime 500x ./publisher
+	$(GO) test -run '^$$' -bench Connect -benchtime 3x ./publisher
 
 # From commit to subscriber, on Google's emulator.
 latency:

@@ -94,7 +94,8 @@ func benchPath(b *testing.B, records, mods int, template string) {
 	router := topics.New("shop", "Everything", t, nil)
 	p := &Publisher{opt: Options{Router: func() *topics.Router { return router }, NewBody: func() Body { return Native{} }, Ignore: func(string) bool { return false }}}
 	p.batches.New = func() any { return new(batch) }
-	o := &owner{Publisher: p, counters: newCounters(), schemas: newAnnouncements(), epoch: []byte(testEpoch)}
+	p.coverage.Store(newCoverage([][]string{{""}}))
+	o := newOutlet(&Options{Epoch: testEpoch}, Audience{Topics: []string{""}})
 	s := p.Sink(changestream.Partition{}).(*sink)
 	d := changestream.NewDecoder(new(changestream.Schemas))
 	check(b, d.Reset(first))
@@ -113,7 +114,7 @@ func benchPath(b *testing.B, records, mods int, template string) {
 		for i := range batch.entries {
 			e := &batch.entries[i]
 			o.schemas.isNew(e.route.SchemaLevel, batch.records[e.record].schema)
-			topic, header, body := o.assemble(batch, e, o.counters.of(e.route))
+			topic, header, body := o.assemble(batch, e, o.plan(e.route).path)
 			bytes += len(topic) + len(header) + len(body)
 		}
 		batch.reset()

@@ -13,11 +13,11 @@ import (
 func always() bool { return true }
 
 // control sends a control message of a level. Its version is the time.
-func (o *owner) control(level, kind string, body any) error {
+func (o *outlet) control(level, kind string, body any) error {
 	return o.controlAt(level, kind, now(), body)
 }
 
-func (o *owner) controlAt(level, kind string, at time.Time, body any) error {
+func (o *outlet) controlAt(level, kind string, at time.Time, body any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("write a %s message: %w", kind, err)
@@ -32,75 +32,110 @@ func (o *owner) controlAt(level, kind string, at time.Time, body any) error {
 // are active, and newcomers at the root with a hello.
 func (o *owner) look(now time.Time) error {
 	o.looked = now
-	if err := o.socket.refresh(now); err != nil {
-		return err
-	}
-	asked := make(map[string]bool)
-	for range maxAnswers {
-		prefix, on, ok, err := o.socket.subscription()
+	for _, out := range o.outlets {
+		if err := out.listener.Tend(now); err != nil {
+			return err
+		}
+		if err := out.socket.refresh(now); err != nil {
+			return err
+		}
+		asked, err := o.read(out, now)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			break
+		for prefix := range asked {
+			if err := o.answer(out, prefix); err != nil {
+				return err
+			}
 		}
-		o.asked.note(prefix, on)
-		if !on {
-			o.stats.Subscriptions.Add(-1)
-			continue
-		}
-		o.stats.Subscriptions.Add(1)
-		asked[prefix] = true
-	}
-	for prefix := range asked {
-		if err := o.answer(prefix); err != nil {
-			return err
-		}
+		out.greedy()
 	}
 	return nil
 }
 
-// maxAnswers bounds the subscriptions that are dealt with at a time, so that a
-// flood of them does not hold up the changes.
-const maxAnswers = 1000
+const (
+	// maxAnswers bounds the subscriptions that are answered at a time, so that a
+	// flood of them does not hold up the changes, and readTime how long the rest
+	// of the flood is read.
+	maxAnswers = 1000
+	readTime   = 4 * time.Millisecond
+)
 
-func (o *owner) answer(prefix string) error {
+// read reads what subscribers have asked for, and returns what is to be answered.
+func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err error) {
+	for n := 0; n < maxAnswers || time.Since(began) < readTime; n++ {
+		s, ok, err := out.socket.subscription()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			out.interest.reported = false
+			break
+		}
+		o.asked.note(s.prefix, s.on)
+		if !s.on {
+			o.stats.Subscriptions.Add(-1)
+			out.interest.off(s.prefix, s.identity)
+			continue
+		}
+		o.stats.Subscriptions.Add(1)
+		out.interest.on(s.prefix, s.identity)
+		out.see(s)
+		if asked == nil {
+			asked = make(map[string]bool)
+		}
+		if len(asked) < maxAnswers {
+			asked[s.prefix] = true
+		}
+	}
+	return asked, nil
+}
+
+func (o *owner) answer(out *outlet, prefix string) error {
 	if prefix == "" || prefix == message.Hello {
-		if err := o.hello(); err != nil {
+		if err := out.hello(); err != nil {
 			return err
 		}
 	}
 	if prefix == "" || prefix == message.Gap {
-		if err := o.announceGaps(); err != nil {
+		if err := o.announceGaps(out); err != nil {
 			return err
 		}
 	}
 	if level, kind, ok := message.Control(prefix); ok {
 		if kind == message.Resolved {
-			return o.resolve(level)
+			return out.resolve(level)
 		}
 		return nil
 	}
 	if _, ok := message.Level(prefix); !ok || len(prefix) > maxPrefix {
 		return nil
 	}
-	return o.resolve(prefix)
+	return out.resolve(prefix)
 }
 
 // maxPrefix is the longest prefix that a topic can have.
 const maxPrefix = 255
 
-func (o *owner) hello() error {
-	body := o.opt.Hello()
+// hello says who is there, and who was.
+func (o *outlet) hello() error {
+	body := o.greeting()
 	o.directory = message.DirectoryOf(body.Endpoints)
 	body.Former = o.fleet.see(body.Endpoints)
 	return o.control("", message.Hello, body)
 }
 
+func (o *outlet) greeting() message.HelloBody {
+	if o.audience.Hello != nil {
+		return o.audience.Hello()
+	}
+	return o.opt.Hello()
+}
+
 // direct says hello when the fleet is not the one of the last hello. Resolved
 // messages that follow may count on what the new ones publish.
-func (o *owner) direct() error {
-	if message.DirectoryOf(o.opt.Hello().Endpoints) == o.directory {
+func (o *outlet) direct() error {
+	if message.DirectoryOf(o.greeting().Endpoints) == o.directory {
 		return nil
 	}
 	return o.hello()
@@ -109,7 +144,7 @@ func (o *owner) direct() error {
 // resolve says how a level stands. What it says of time is asked before what it
 // says of counts is read, by the goroutine that counts: nothing that the time
 // covers is missing in the counts.
-func (o *owner) resolve(level string) error {
+func (o *outlet) resolve(level string) error {
 	own, fleet := o.opt.Resolved()
 	if err := o.direct(); err != nil {
 		return err
@@ -127,34 +162,43 @@ func (o *owner) resolve(level string) error {
 // resolveMoved says so for the levels that counted since the last time, and for
 // the root in any case: time goes on there.
 func (o *owner) resolveMoved() error {
-	moved := o.counters.takeMoved()
-	for _, l := range moved {
-		if l.prefix == "" {
-			continue
+	for _, out := range o.outlets {
+		for _, l := range out.counters.takeMoved() {
+			if l.prefix == "" {
+				continue
+			}
+			if err := out.resolve(l.prefix); err != nil {
+				return err
+			}
 		}
-		if err := o.resolve(l.prefix); err != nil {
+		if err := out.resolve(""); err != nil {
 			return err
 		}
 	}
-	return o.resolve("")
+	return nil
 }
 
 // repeat says everything again.
 func (o *owner) repeat() error {
-	for prefix := range o.counters.levels {
-		if err := o.resolve(prefix); err != nil {
+	for _, out := range o.outlets {
+		for prefix := range out.counters.levels {
+			if err := out.resolve(prefix); err != nil {
+				return err
+			}
+		}
+		for _, a := range out.schemas.recent(time.Now()) {
+			if err := out.control(a.level, message.Schema, a.schema); err != nil {
+				return err
+			}
+		}
+		if err := o.announceGaps(out); err != nil {
+			return err
+		}
+		if err := out.hello(); err != nil {
 			return err
 		}
 	}
-	for _, a := range o.schemas.recent(time.Now()) {
-		if err := o.control(a.level, message.Schema, a.schema); err != nil {
-			return err
-		}
-	}
-	if err := o.announceGaps(); err != nil {
-		return err
-	}
-	return o.hello()
+	return nil
 }
 
 // A lostRecord is a gap that was announced.
@@ -176,16 +220,21 @@ func (o *owner) gap(g changestream.Gap) error {
 		o.lost = o.lost[1:]
 	}
 	o.lost = append(o.lost, lostRecord{g, time.Now()})
-	return o.control("", message.Gap, gapBody(g))
+	for _, out := range o.outlets {
+		if err := out.control("", message.Gap, gapBody(g)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // announceGaps says again which changes were lost lately.
-func (o *owner) announceGaps() error {
+func (o *owner) announceGaps(out *outlet) error {
 	for len(o.lost) > 0 && time.Since(o.lost[0].at) > gapsFor {
 		o.lost = o.lost[1:]
 	}
 	for _, l := range o.lost {
-		if err := o.control("", message.Gap, gapBody(l.gap)); err != nil {
+		if err := out.control("", message.Gap, gapBody(l.gap)); err != nil {
 			return err
 		}
 	}
@@ -197,11 +246,16 @@ func (o *owner) bye() error {
 	if err := o.resolveMoved(); err != nil {
 		return err
 	}
-	body := message.ByeBody{Epoch: o.opt.Epoch, Counters: make(map[string]uint64)}
-	for prefix, l := range o.counters.levels {
-		body.Counters[prefix] = l.count
+	for _, out := range o.outlets {
+		body := message.ByeBody{Epoch: o.opt.Epoch, Counters: make(map[string]uint64)}
+		for prefix, l := range out.counters.levels {
+			body.Counters[prefix] = l.count
+		}
+		if err := out.control("", message.Bye, body); err != nil {
+			return err
+		}
 	}
-	return o.control("", message.Bye, body)
+	return nil
 }
 
 // announcements are the schemas that were announced, and where.

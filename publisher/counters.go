@@ -11,7 +11,6 @@ import (
 // many as tables, operations and templates make, not as rows.
 type counters struct {
 	levels map[string]*level
-	routes map[*topics.Route][]*level
 	moved  []*level // that counted since they were last reported
 }
 
@@ -23,7 +22,7 @@ type level struct {
 }
 
 func newCounters() *counters {
-	c := &counters{levels: make(map[string]*level), routes: make(map[*topics.Route][]*level)}
+	c := &counters{levels: make(map[string]*level)}
 	c.level("")
 	return c
 }
@@ -49,15 +48,7 @@ func parent(prefix string) string {
 
 // of returns the levels that a message of the route counts in.
 func (c *counters) of(r *topics.Route) []*level {
-	if path, ok := c.routes[r]; ok {
-		return path
-	}
-	if len(c.routes) > 100_000 { // of rules that are not in force any more
-		clear(c.routes)
-	}
-	path := c.level(r.Levels[len(r.Levels)-1]).path
-	c.routes[r] = path
-	return path
+	return c.level(r.Levels[len(r.Levels)-1]).path
 }
 
 // count counts one message in the levels of a path and appends their counters.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/topics"
 )
@@ -20,8 +21,16 @@ const (
 // Options of a Publisher.
 type Options struct {
 	Epoch   string   // 16 hex digits, new for every process
-	Bind    []string // endpoints, at least one here or in Connect
+	Bind    []string // endpoints, at least one here or in Connect or Audiences
 	Connect []string // forwarders
+	// Audiences, if there are any, take the place of Bind and Connect, which are
+	// those of one audience that sees everything.
+	Audiences []Audience
+	// Gate lets subscribers in; nil: whoever connects.
+	Gate *access.Gate
+	// MaxInterest bounds what the subscriptions of an audience take of the
+	// memory, in bytes; 0: DefaultInterest.
+	MaxInterest int64
 
 	SendHWM          int // messages queued for one subscriber
 	Slow             SlowPolicy
@@ -51,4 +60,23 @@ type Options struct {
 	Observe func(messages int, last time.Time)
 
 	Log *slog.Logger
+}
+
+// An Audience is a set of topics with a socket of its own, and counters of its
+// own: they count what that socket carries.
+type Audience struct {
+	Name    string   // empty if there is only one
+	Topics  []string // prefixes of what it sees; the empty one is everything
+	Bind    []string
+	Connect []string
+	// Hello returns what is said to newcomers; nil: what Options.Hello says.
+	Hello func() message.HelloBody
+}
+
+// audiences are those of the options, at least one.
+func (o *Options) audiences() []Audience {
+	if len(o.Audiences) > 0 {
+		return o.Audiences
+	}
+	return []Audience{{Topics: []string{""}, Bind: o.Bind, Connect: o.Connect}}
 }

@@ -4,25 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"github.com/spancast/spancast/message"
 )
 
-// An owner is what the goroutine that owns the socket keeps.
+// An owner is what the goroutine that owns the sockets keeps.
 type owner struct {
 	*Publisher
-	counters  *counters
-	schemas   *announcements
-	lost      []lostRecord // gaps that are still announced
-	asked     tally
-	epoch     []byte
-	directory string // of the last hello
-	fleet     succession
-
-	topic   []byte // of the latest message, if its route has one
-	header  []byte // of the latest message
-	numbers []uint64
-	looked  time.Time // when subscriptions were read last
+	lost   []lostRecord // gaps that are still announced
+	asked  tally
+	seen   *coverage // that the outlets follow
+	looked time.Time // when subscriptions were read last
 }
 
 const (
@@ -88,7 +78,7 @@ func (o *owner) publish(b *batch) error {
 		}
 	}
 	o.stats.Messages.Add(uint64(len(b.entries)))
-	o.stats.Slow.Store(o.socket.dropped)
+	o.countSlow()
 	if o.opt.Observe != nil && len(b.entries) > 0 {
 		o.opt.Observe(len(b.entries), b.mark.Position)
 	}
@@ -105,13 +95,13 @@ func (o *owner) publish(b *batch) error {
 	return nil
 }
 
-// announce says in the log which messages come next, by the counter of the root,
-// and by which right: who published what as whose owner can be told from it.
+// announce says in the log which messages come next, by the counter of the root
+// (of the first audience), and by which right: who published what as whose owner can be told from it.
 func (o *owner) announce(b *batch) {
 	if len(b.entries) == 0 || !o.opt.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	o.opt.Log.Debug("publishing", "partition", b.owned.partition, "epoch", b.owned.epoch, "first", o.counters.level("").count+1, "messages", len(b.entries))
+	o.opt.Log.Debug("publishing", "partition", b.owned.partition, "epoch", b.owned.epoch, "first", o.outlets[0].counters.level("").count+1, "messages", len(b.entries))
 }
 
 // fence throws a batch away: whoever owns the partition now publishes it.
@@ -122,34 +112,29 @@ func (o *owner) fence(b *batch) error {
 	return nil
 }
 
-// message sends one change.
+// message sends one change to every audience that sees it.
 func (o *owner) message(b *batch, e *entry) error {
-	part := &b.records[e.record]
-	if o.schemas.isNew(e.route.SchemaLevel, part.schema) {
-		if err := o.control(e.route.SchemaLevel, message.Schema, part.schema); err != nil {
-			return err
+	if now := o.coverage.Load(); now != o.seen {
+		o.seen = now
+		for i, out := range o.outlets {
+			out.show(now.audiences[i])
 		}
 	}
-	path := o.counters.of(e.route)
-	topic, header, body := o.assemble(b, e, path)
-	o.stats.Bytes.Add(uint64(len(topic) + len(header) + len(body)))
-	err := o.socket.send(topic, header, body, b.mark.Progress.Alive)
-	if err == errNotOurs {
-		o.counters.uncount(path)
+	for _, out := range o.outlets {
+		n, err := out.message(b, e)
+		if err != nil {
+			return err
+		}
+		o.stats.Bytes.Add(uint64(n))
 	}
-	return err
+	return nil
 }
 
-// assemble counts a message and returns its frames, valid until the next.
-func (o *owner) assemble(b *batch, e *entry, path []*level) (topic, header, body []byte) {
-	part := &b.records[e.record]
-	topic = b.at(e.topic)
-	if len(topic) == 0 {
-		static, _ := e.route.Static()
-		o.topic = append(o.topic[:0], static...)
-		topic = o.topic
+// countSlow adds up what the sockets have counted.
+func (o *owner) countSlow() {
+	slow := uint64(0)
+	for _, out := range o.outlets {
+		slow += out.socket.dropped
 	}
-	o.numbers = o.counters.count(o.numbers[:0], path)
-	o.header = message.AppendHeader(o.header[:0], b.at(e.version), o.epoch, o.numbers, b.at(part.attributes))
-	return topic, o.header, b.at(e.body)
+	o.stats.Slow.Store(slow)
 }

@@ -10,14 +10,18 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 )
 
 // A Publisher sends changes to subscribers.
 type Publisher struct {
-	opt    Options
-	socket *socket
+	opt Options
+	*sockets
+
+	covering sync.Mutex // held while coverage is replaced
+	coverage atomic.Pointer[coverage]
 
 	queue   chan *batch
 	room    *semaphore.Weighted // bytes of MaxBuffer that are free
@@ -46,24 +50,47 @@ const queueLength = 4096
 
 // New opens the socket, binds and connects it. Run must follow.
 func New(o Options) (*Publisher, error) {
-	if len(o.Bind)+len(o.Connect) == 0 {
-		return nil, errors.New("no endpoint to bind or connect")
+	var topics [][]string
+	for _, a := range o.audiences() {
+		if len(a.Bind)+len(a.Connect) == 0 {
+			return nil, errors.New("no endpoint to bind or connect")
+		}
+		topics = append(topics, a.Topics)
 	}
 	s, err := open(&o)
 	if err != nil {
 		return nil, err
 	}
 	p := &Publisher{
-		opt: o, socket: s, queue: make(chan *batch, queueLength), room: semaphore.NewWeighted(o.MaxBuffer),
+		opt: o, sockets: s, queue: make(chan *batch, queueLength), room: semaphore.NewWeighted(o.MaxBuffer),
 		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}),
 	}
+	p.coverage.Store(newCoverage(topics))
 	p.batches.New = func() any { return new(batch) }
 	return p, nil
 }
 
-// Endpoints are those that were bound, with the ports that were chosen for 0
-// and *.
-func (p *Publisher) Endpoints() []string { return p.socket.bound }
+// Endpoints are those that are bound, with the ports that were chosen for 0 and
+// *, of all audiences.
+func (p *Publisher) Endpoints() []string {
+	var out []string
+	for _, o := range p.outlets {
+		for _, b := range o.listener.Bound() {
+			out = append(out, b.Endpoint)
+		}
+	}
+	return out
+}
+
+// Bound are the endpoints of an audience, with their server keys.
+func (p *Publisher) Bound(audience string) []access.Bound {
+	for _, o := range p.outlets {
+		if o.audience.Name == audience {
+			return o.listener.Bound()
+		}
+	}
+	return nil
+}
 
 // Stats are the publisher's counters, live.
 func (p *Publisher) Stats() *Stats { return &p.stats }
@@ -157,12 +184,12 @@ func (p *Publisher) Gap(g changestream.Gap) {
 // goodbye, and returns when the socket is closed.
 func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
-	o := &owner{Publisher: p, counters: newCounters(), epoch: []byte(p.opt.Epoch), schemas: newAnnouncements(), asked: make(tally)}
+	o := &owner{Publisher: p, seen: p.coverage.Load(), asked: make(tally)}
 	err := o.loop(ctx)
 	if err == nil {
 		err = o.bye()
 	}
-	if !p.socket.close(p.opt.Linger) {
+	if !p.sockets.close(p.opt.Linger) {
 		p.opt.Log.Warn("the PUB socket did not end in time and is left behind; a slow subscriber may miss the last messages", "linger", p.opt.Linger)
 	}
 	return err

@@ -20,6 +20,7 @@ func (p *Publisher) Sink(partition changestream.Partition) changestream.Sink {
 type sink struct {
 	p       *Publisher
 	router  *topics.Router
+	covered *coverage
 	planner *topics.Planner
 	body    Body
 	batch   *batch
@@ -51,8 +52,8 @@ func (s *sink) begin() *batch {
 		if s.holding.moved != "" && time.Since(s.holding.since) < movedFor {
 			s.batch.moved = s.holding.moved
 		}
-		if router := s.p.opt.Router(); router != s.router {
-			s.router, s.planner = router, router.Planner()
+		if router, covered := s.p.opt.Router(), s.p.coverage.Load(); router != s.router || covered != s.covered {
+			s.router, s.covered, s.planner = router, covered, router.Planner(covered.any)
 		}
 	}
 	return s.batch

@@ -3,20 +3,25 @@ package publisher
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/access"
 )
 
 const (
 	// maxSubscription bounds what peers may send, in bytes: a subscription is
-	// the longest. Without a bound one message can fill the memory, even before
-	// the handshake.
-	maxSubscription = 4096
-	// handshakeTime is how long a connection may stay without a handshake.
-	handshakeTime = 5 * time.Second
+	// the longest, and a topic is at most 255 long; the rest is for encryption
+	// and handshake. Without a bound one message can fill the memory, even
+	// before the handshake.
+	maxSubscription = 512
+	// handshakeTime is how long a connection may stay without a handshake. It is
+	// also how long those wait who are refused for now, until they try again.
+	handshakeTime = 3 * time.Second
 	// patience is how long a full queue is waited for before its subscriber
 	// loses messages, and patienceEach how much of every second goes there at
 	// most.
@@ -31,9 +36,8 @@ const (
 // patience the message is sent once more without that option: full queues miss
 // it, and are left alone by ZeroMQ until they have drained; all others get it.
 type socket struct {
-	ctx   *zmq.Context
 	z     *zmq.Socket
-	bound []string // endpoints, with the ports that were chosen
+	hurry func() bool // asked while a full queue is waited for: whether to wait no longer
 
 	block    time.Duration // with SlowBlock: how long to wait for a full queue
 	waitable time.Duration // of SNDTIMEO as it is set
@@ -42,45 +46,24 @@ type socket struct {
 	dropped  uint64 // how often somebody was too slow
 }
 
-// open makes the socket and binds and connects it.
-func open(o *Options) (_ *socket, err error) {
-	s := &socket{}
-	defer func() {
-		if err != nil {
-			s.close(0)
-		}
-	}()
-	if s.ctx, err = zmq.NewContext(); err != nil {
+// openSocket makes the socket of an audience.
+func openSocket(ctx *zmq.Context, o *Options, a Audience) (*socket, error) {
+	z, err := ctx.NewSocket(zmq.XPUB)
+	if err != nil {
 		return nil, err
 	}
-	if s.z, err = s.ctx.NewSocket(zmq.XPUB); err != nil {
-		return nil, err
-	}
+	s := &socket{z: z, hurry: func() bool { return false }}
 	if o.Slow == SlowBlock {
 		s.block = o.BlockTimeout
 	}
-	if err := s.configure(o); err != nil {
+	if err := s.configure(o, a); err != nil {
+		s.close(0)
 		return nil, fmt.Errorf("configure the PUB socket: %w", err)
-	}
-	for _, endpoint := range o.Bind {
-		if err := s.z.Bind(endpoint); err != nil {
-			return nil, fmt.Errorf("bind %s: %w", endpoint, Explain(err))
-		}
-		last, err := s.z.GetLastEndpoint()
-		if err != nil {
-			return nil, err
-		}
-		s.bound = append(s.bound, strings.TrimRight(last, "\x00"))
-	}
-	for _, endpoint := range o.Connect {
-		if err := s.z.Connect(endpoint); err != nil {
-			return nil, fmt.Errorf("connect to %s: %w", endpoint, Explain(err))
-		}
 	}
 	return s, nil
 }
 
-func (s *socket) configure(o *Options) error {
+func (s *socket) configure(o *Options, a Audience) error {
 	s.waitable = patience
 	errs := []error{
 		s.z.SetSndhwm(o.SendHWM),
@@ -95,25 +78,12 @@ func (s *socket) configure(o *Options) error {
 	if o.Heartbeat > 0 {
 		errs = append(errs, s.z.SetHeartbeatIvl(o.Heartbeat), s.z.SetHeartbeatTimeout(3*o.Heartbeat))
 	}
-	for _, endpoint := range append(o.Bind, o.Connect...) {
+	for _, endpoint := range append(slices.Clone(a.Bind), a.Connect...) {
 		if strings.Contains(endpoint, "://[") || strings.Contains(endpoint, "://*") {
 			errs = append(errs, s.z.SetIpv6(true))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Explain adds what to do to errors of binding and connecting that people meet.
-func Explain(err error) error {
-	switch zmq.AsErrno(err) {
-	case zmq.Errno(syscall.EADDRINUSE):
-		return fmt.Errorf("%w; another process has the port, choose another one", err)
-	case zmq.Errno(syscall.EADDRNOTAVAIL), zmq.Errno(syscall.ENODEV):
-		return fmt.Errorf("%w; this machine has no such address", err)
-	case zmq.Errno(syscall.EINVAL), zmq.Errno(syscall.EPROTONOSUPPORT):
-		return fmt.Errorf("%w; an endpoint looks like tcp://127.0.0.1:5556", err)
-	}
-	return err
 }
 
 func isFull(err error) bool { return zmq.AsErrno(err) == zmq.Errno(syscall.EAGAIN) }
@@ -166,6 +136,9 @@ func (s *socket) wait(topic []byte, proceed func() bool) (sent bool, err error) 
 		if !proceed() {
 			return false, errNotOurs
 		}
+		if s.hurry() {
+			break
+		}
 		_, err := s.z.SendBytes(topic, zmq.SNDMORE)
 		if err == nil {
 			return true, nil
@@ -207,60 +180,44 @@ func (s *socket) refresh(now time.Time) error {
 	return s.setWait(patience)
 }
 
+// A subscription that began or ended.
+type subscription struct {
+	prefix   string
+	on       bool
+	identity string // of whom; empty without CURVE, and when it ended with its connection
+	key      string
+	fd       string // of the connection
+}
+
 // subscription reads the next change of subscriptions, without waiting.
-func (s *socket) subscription() (prefix string, on, ok bool, err error) {
+func (s *socket) subscription() (sub subscription, ok bool, err error) {
 	for {
-		b, err := s.z.RecvBytes(zmq.DONTWAIT)
+		b, properties, err := s.z.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor)
 		if err != nil {
 			if isFull(err) {
-				return "", false, false, nil
+				return sub, false, nil
 			}
-			return "", false, false, fmt.Errorf("receive subscriptions: %w", err)
+			return sub, false, fmt.Errorf("receive subscriptions: %w", err)
 		}
 		if len(b) > 0 && b[0] <= 1 {
-			return string(b[1:]), b[0] == 1, true, nil
+			return subscription{prefix: string(b[1:]), on: b[0] == 1, identity: properties[access.PropertyIdentity],
+				key: properties[access.PropertyKey], fd: properties[access.PropertyDescriptor]}, true, nil
 		}
 	}
 }
 
-// close lets the socket empty itself for at most linger, and ends the context.
-// It tells whether that came to an end.
-//
-// libzmq 4.3.4 can wait for ever here, whatever the linger, when a subscriber
-// disconnects while messages are queued for it and the socket is closed before
-// it has noticed (seen in 2 to 5 of 100 such ends; not with PUB queues that were
-// served once more). So the socket is served a little first, and if that was not
-// enough, the context is left behind: the process is about to end.
-func (s *socket) close(linger time.Duration) (ended bool) {
-	if s.ctx == nil {
-		return true
-	}
-	if s.z != nil {
-		s.settle()
-		s.z.SetLinger(linger)
-		s.z.Close()
-	}
-	done := make(chan struct{})
-	go func() {
-		s.ctx.Term()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-time.After(linger + time.Second):
-		return false
-	}
+// close lets the socket empty itself for at most linger. The context ends when
+// it is empty.
+func (s *socket) close(linger time.Duration) {
+	s.z.SetLinger(linger)
+	s.z.Close()
 }
 
 // settle lets the socket notice who has gone.
 func (s *socket) settle() {
-	for range 4 {
-		for {
-			if _, _, ok, err := s.subscription(); !ok || err != nil {
-				break
-			}
+	for {
+		if _, ok, err := s.subscription(); !ok || err != nil {
+			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -50,8 +50,14 @@ func (o *owner) survey(now time.Time) {
 		return
 	}
 	s := &Survey{At: now, Subscriptions: o.asked.largest()}
-	for prefix, l := range o.counters.levels {
-		s.Levels = append(s.Levels, LevelCount{Level: prefix, Count: l.count})
+	counts := make(map[string]uint64) // an audience may see less than another, and no change twice
+	for _, out := range o.outlets {
+		for prefix, l := range out.counters.levels {
+			counts[prefix] = max(counts[prefix], l.count)
+		}
+	}
+	for prefix, count := range counts {
+		s.Levels = append(s.Levels, LevelCount{Level: prefix, Count: count})
 	}
 	slices.SortFunc(s.Levels, func(a, b LevelCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Level, b.Level))

@@ -11,7 +11,8 @@ import (
 
 // request acts on one message of a client. Only errors of the socket are
 // returned; what is wrong with the request, the client is told.
-func (o *owner) request(client string, frames [][]byte) error {
+func (o *owner) request(m received) error {
+	client, frames := m.client, m.frames
 	if len(frames) != 2 {
 		return o.refuse(client, "", badRequest(fmt.Sprintf("a request has 2 frames, a command and a JSON object, not %d", len(frames))))
 	}
@@ -29,7 +30,7 @@ func (o *owner) request(client string, frames [][]byte) error {
 	case message.CommandHello:
 		return o.reply(client, id.ID, &control{topic: message.Hello, at: time.Now(), body: o.opt.Hello()})
 	case message.CommandReplay, message.CommandSnapshot:
-		a, err := o.accept(client, id.ID, string(frames[0]), frames[1])
+		a, err := o.accept(m, id.ID)
 		if err != nil {
 			return o.refuse(client, id.ID, err)
 		}
@@ -74,16 +75,17 @@ func (o *owner) find(client, id string) *answer {
 }
 
 // accept checks a request for an answer.
-func (o *owner) accept(client, id, command string, text []byte) (*answer, error) {
+func (o *owner) accept(m received, id string) (*answer, error) {
+	client, text := m.client, m.frames[1]
 	if o.find(client, id) != nil {
 		return nil, badRequest("the id is that of an answer that has not ended")
 	}
 	a := &answer{client: client, id: id, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
 	var err error
-	if command == message.CommandReplay {
-		err = o.acceptReplay(a, text)
+	if string(m.frames[0]) == message.CommandReplay {
+		err = o.acceptReplay(a, m.identity, text)
 	} else {
-		err = o.acceptSnapshot(a, text)
+		err = o.acceptSnapshot(a, m.identity, text)
 	}
 	if err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func (o *owner) accept(client, id, command string, text []byte) (*answer, error)
 	return a, nil
 }
 
-func (o *owner) acceptReplay(a *answer, text []byte) error {
+func (o *owner) acceptReplay(a *answer, identity string, text []byte) error {
 	var q message.ReplayRequest
 	if err := decode(text, &q); err != nil {
 		return badRequest(err.Error())
@@ -106,7 +108,7 @@ func (o *owner) acceptReplay(a *answer, text []byte) error {
 	if err := errors.Join(err, checkTopics(q.Topics), checkCredit(q.Credit)); err != nil {
 		return badRequest(err.Error())
 	}
-	if err := o.authorize(Request{Command: message.CommandReplay, Topics: q.Topics}); err != nil {
+	if err := o.authorize(Request{Identity: identity, Command: message.CommandReplay, Topics: q.Topics}); err != nil {
 		return err
 	}
 	a.open, a.credit = span.open, q.Credit
@@ -114,7 +116,7 @@ func (o *owner) acceptReplay(a *answer, text []byte) error {
 	return nil
 }
 
-func (o *owner) acceptSnapshot(a *answer, text []byte) error {
+func (o *owner) acceptSnapshot(a *answer, identity string, text []byte) error {
 	var q message.SnapshotRequest
 	if err := decode(text, &q); err != nil {
 		return badRequest(err.Error())
@@ -139,20 +141,10 @@ func (o *owner) acceptSnapshot(a *answer, text []byte) error {
 	if err := checkCredit(q.Credit); err != nil {
 		return badRequest(err.Error())
 	}
-	if err := o.authorize(Request{Command: message.CommandSnapshot, Tables: q.Tables}); err != nil {
+	if err := o.authorize(Request{Identity: identity, Command: message.CommandSnapshot, Tables: q.Tables}); err != nil {
 		return err
 	}
 	a.credit, a.worker = q.Credit, s
-	return nil
-}
-
-func (o *owner) authorize(r Request) error {
-	if o.opt.Authorize == nil {
-		return nil
-	}
-	if err := o.opt.Authorize(r); err != nil {
-		return &requestError{message.Denied, err.Error()}
-	}
 	return nil
 }
 

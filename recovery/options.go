@@ -7,6 +7,7 @@ import (
 
 	"cloud.google.com/go/spanner"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
@@ -34,6 +35,8 @@ type Options struct {
 	BodyFormat string // what $begin/ says of it
 	Ignore     func(table string) bool
 	Hello      func() message.HelloBody
+	// Access lets clients in; nil: whoever connects.
+	Access *access.Gate
 	// Authorize refuses a request with an error, whose text the client gets;
 	// nil: everybody may have everything.
 	Authorize func(Request) error

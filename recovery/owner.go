@@ -44,6 +44,9 @@ func newOwner(s *Server, workers context.Context) *owner {
 // loop deals with whatever comes, until ctx is done.
 func (o *owner) loop(ctx context.Context) error {
 	for ctx.Err() == nil {
+		if err := o.socket.listener.Tend(time.Now()); err != nil {
+			return err
+		}
 		read, err := o.receive()
 		if err != nil {
 			return err
@@ -77,11 +80,11 @@ func (o *owner) loop(ctx context.Context) error {
 // receive reads requests.
 func (o *owner) receive() (n int, err error) {
 	for ; n < maxRequests; n++ {
-		client, frames, err := o.socket.receive()
-		if err != nil || client == "" {
+		m, err := o.socket.receive()
+		if err != nil || m.frames == nil {
 			return n, err
 		}
-		if err := o.request(client, frames); err != nil {
+		if err := o.request(m); err != nil {
 			return n, err
 		}
 	}

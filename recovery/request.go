@@ -12,9 +12,10 @@ import (
 
 // A Request is what a client asks for, as far as it matters who it is.
 type Request struct {
-	Command string
-	Topics  []string // of a replay, prefixes
-	Tables  []string // of a snapshot; empty: all
+	Identity string // who asks; empty without Options.Access
+	Command  string
+	Topics   []string // of a replay, prefixes
+	Tables   []string // of a snapshot; empty: all
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/spancast/spancast/access"
 )
 
 // A Server answers requests for replays and snapshots.
@@ -40,7 +42,10 @@ func New(o Options) (*Server, error) {
 
 // Endpoints are those that were bound, with the ports that were chosen for 0
 // and *.
-func (s *Server) Endpoints() []string { return s.socket.bound }
+func (s *Server) Endpoints() []string { return s.socket.endpoints() }
+
+// Bound are the endpoints that are bound, with their server keys.
+func (s *Server) Bound() []access.Bound { return s.socket.listener.Bound() }
 
 // Stats are the server's counters, live.
 func (s *Server) Stats() *Stats { return &s.stats }

@@ -11,7 +11,7 @@ import (
 
 	zmq "github.com/pebbe/zmq4"
 
-	"github.com/spancast/spancast/publisher"
+	"github.com/spancast/spancast/access"
 )
 
 const (
@@ -34,11 +34,13 @@ var (
 // A socket is a ROUTER socket, and a way to interrupt the wait for it. All but
 // wake is for one goroutine.
 type socket struct {
-	ctx    *zmq.Context
-	z      *zmq.Socket
-	woken  *zmq.Socket
-	poller *zmq.Poller
-	bound  []string // endpoints, with the ports that were chosen
+	ctx      *zmq.Context
+	gate     *access.Gate  // nil: whoever connects is let in
+	guard    *access.Guard // nil without a gate
+	z        *zmq.Socket
+	listener *access.Listener
+	woken    *zmq.Socket
+	poller   *zmq.Poller
 
 	mu      sync.Mutex // of waker
 	waker   *zmq.Socket
@@ -46,7 +48,7 @@ type socket struct {
 }
 
 func open(o *Options) (_ *socket, err error) {
-	s := &socket{}
+	s := &socket{gate: o.Access}
 	defer func() {
 		if err != nil {
 			s.close(0)
@@ -54,6 +56,11 @@ func open(o *Options) (_ *socket, err error) {
 	}()
 	if s.ctx, err = zmq.NewContext(); err != nil {
 		return nil, err
+	}
+	if s.gate != nil {
+		if s.guard, err = s.gate.Guard(s.ctx); err != nil {
+			return nil, err
+		}
 	}
 	if s.z, err = s.ctx.NewSocket(zmq.ROUTER); err != nil {
 		return nil, err
@@ -64,15 +71,8 @@ func open(o *Options) (_ *socket, err error) {
 	if err := s.openWaker(); err != nil {
 		return nil, err
 	}
-	for _, endpoint := range o.Bind {
-		if err := s.z.Bind(endpoint); err != nil {
-			return nil, fmt.Errorf("bind %s: %w", endpoint, publisher.Explain(err))
-		}
-		last, err := s.z.GetLastEndpoint()
-		if err != nil {
-			return nil, err
-		}
-		s.bound = append(s.bound, strings.TrimRight(last, "\x00"))
+	if s.listener, err = access.Listen(s.z, s.gate, access.Recovery, o.Bind); err != nil {
+		return nil, err
 	}
 	s.poller = zmq.NewPoller()
 	s.poller.Add(s.z, zmq.POLLIN)
@@ -139,17 +139,48 @@ func (s *socket) wait(d time.Duration) error {
 	return nil
 }
 
-// receive reads the next message, without waiting: who sent it, and its frames.
-// There are none when there is no message.
-func (s *socket) receive() (client string, frames [][]byte, err error) {
-	frames, err = s.z.RecvMessageBytes(zmq.DONTWAIT)
+// endpoints are those that are bound.
+func (s *socket) endpoints() []string {
+	var out []string
+	for _, b := range s.listener.Bound() {
+		out = append(out, b.Endpoint)
+	}
+	return out
+}
+
+// A received message: who sent it, and its frames.
+type received struct {
+	client   string // routing id
+	identity string // empty without a gate
+	frames   [][]byte
+}
+
+// receive reads the next message, without waiting. It has no frames when there
+// is no message.
+func (s *socket) receive() (m received, err error) {
+	client, err := s.z.RecvBytes(zmq.DONTWAIT)
 	if err != nil {
 		if is(err, syscall.EAGAIN) {
-			return "", nil, nil
+			return m, nil
 		}
-		return "", nil, fmt.Errorf("receive requests: %w", err)
+		return m, fmt.Errorf("receive requests: %w", err)
 	}
-	return string(frames[0]), frames[1:], nil
+	m.client, m.frames = string(client), [][]byte{}
+	for more := true; more; { // who sent it is not said of the first frame
+		frame, properties, err := s.z.RecvBytesWithMetadata(0, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor)
+		if err != nil {
+			return m, fmt.Errorf("receive requests: %w", err)
+		}
+		if s.gate != nil && len(m.frames) == 0 {
+			m.identity = properties[access.PropertyIdentity]
+			s.gate.SeenWith(access.Recovery, properties)
+		}
+		m.frames = append(m.frames, frame)
+		if more, err = s.z.GetRcvmore(); err != nil {
+			return m, fmt.Errorf("receive requests: %w", err)
+		}
+	}
+	return m, nil
 }
 
 func is(err error, errno syscall.Errno) bool { return zmq.AsErrno(err) == zmq.Errno(errno) }
@@ -198,6 +229,12 @@ func (s *socket) close(linger time.Duration) (ended bool) {
 		s.z.SetLinger(linger)
 		s.z.Close()
 	}
+	if s.listener != nil {
+		s.listener.Forget()
+	}
+	if s.guard != nil {
+		s.guard.Close()
+	}
 	if s.ctx == nil {
 		return true
 	}
@@ -218,7 +255,7 @@ func (s *socket) close(linger time.Duration) (ended bool) {
 func (s *socket) settle() {
 	for range 4 {
 		for {
-			if _, frames, err := s.receive(); frames == nil || err != nil {
+			if m, err := s.receive(); m.frames == nil || err != nil {
 				break
 			}
 		}

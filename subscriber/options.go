@@ -35,6 +35,11 @@ type Options struct {
 	// and the server has to send each follower his own.
 	Follow bool
 
+	// ServerKey is the public key of the publishers and SecretKey our own, both in
+	// Z85 (40 characters); needed when they use CURVE, otherwise both are empty.
+	ServerKey string
+	SecretKey string
+
 	// OnGap is told of what cannot be recovered. An error ends Run; none, or no
 	// OnGap, goes on behind the gap.
 	OnGap func(Gap) error
@@ -126,6 +131,7 @@ func (o *Options) validate() error {
 	check(o.Remember >= 1000, "Remember: %d is less than 1000", o.Remember)
 	check(o.Queue >= 0, "Queue: %d is negative", o.Queue)
 	check(o.Credit.Messages > 0 && o.Credit.Bytes > 0, "Credit: %d messages and %d bytes let nothing through", o.Credit.Messages, o.Credit.Bytes)
+	check((o.ServerKey == "") == (o.SecretKey == ""), "ServerKey, SecretKey: one does not do without the other")
 	for name, d := range map[string]time.Duration{"CursorInterval": o.CursorInterval, "Silence": o.Silence, "JoinTimeout": o.JoinTimeout,
 		"AnswerTimeout": o.AnswerTimeout, "RecoveryTimeout": o.RecoveryTimeout} {
 		check(d > 0, "%s: %s is negative", name, d)

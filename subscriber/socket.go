@@ -14,6 +14,7 @@ import (
 // sockets are a SUB and a DEALER socket in a context of their own. They are for
 // one goroutine.
 type sockets struct {
+	keys   keys
 	ctx    *zmq.Context
 	sub    *zmq.Socket
 	dealer *zmq.Socket // nil until something is asked
@@ -32,7 +33,7 @@ const (
 )
 
 func openSockets(o *Options, cfg *config) (_ *sockets, err error) {
-	s := &sockets{}
+	s := &sockets{keys: keys{server: o.ServerKey, secret: o.SecretKey}}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -45,7 +46,7 @@ func openSockets(o *Options, cfg *config) (_ *sockets, err error) {
 		return nil, err
 	}
 	// Subscriptions count for the send high-water mark; none may be dropped.
-	errs := []error{prepare(s.sub), s.sub.SetRcvhwm(o.Queue), s.sub.SetSndhwm(0)}
+	errs := []error{s.prepare(s.sub), s.sub.SetRcvhwm(o.Queue), s.sub.SetSndhwm(0)}
 	subscribe := []string{message.Hello, message.Bye, message.Gap}
 	s.asked = []string{message.Hello}
 	if !o.Follow {
@@ -65,8 +66,8 @@ func openSockets(o *Options, cfg *config) (_ *sockets, err error) {
 }
 
 // prepare sets what both sockets have in common.
-func prepare(z *zmq.Socket) error {
-	return errors.Join(z.SetLinger(0), z.SetReconnectIvl(reconnectFirst), z.SetReconnectIvlMax(reconnectLast), z.SetIpv6(true),
+func (s *sockets) prepare(z *zmq.Socket) error {
+	return errors.Join(s.keys.secure(z), z.SetLinger(0), z.SetReconnectIvl(reconnectFirst), z.SetReconnectIvlMax(reconnectLast), z.SetIpv6(true),
 		z.SetHeartbeatIvl(heartbeat), z.SetHeartbeatTimeout(heartbeatTimeout), z.SetTcpKeepalive(1), z.SetTcpKeepaliveIdle(60), z.SetTcpKeepaliveIntvl(10), z.SetTcpKeepaliveCnt(3))
 }
 
@@ -114,7 +115,7 @@ func (s *sockets) dial(endpoint string) (err error) {
 	// What arrives is bounded by credit. ZMQ_IMMEDIATE would tell whether there
 	// is a connection; but with it a connection that breaks takes the rest of
 	// a message away that is being read, and libzmq 4.3.4 aborts ("!_more").
-	err = errors.Join(prepare(z), z.SetRcvhwm(0), z.SetSndhwm(0), z.Connect(endpoint))
+	err = errors.Join(s.prepare(z), z.SetRcvhwm(0), z.SetSndhwm(0), z.Connect(endpoint))
 	if err != nil {
 		z.Close()
 		return fmt.Errorf("connect to the recovery endpoint %q: %w", endpoint, err)

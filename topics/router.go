@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -36,6 +37,7 @@ func New(database, stream string, template *Template, rules []Rule) *Router {
 // goroutine.
 type Planner struct {
 	router *Router
+	keep   func(*Route) bool // nil keeps all
 	plans  map[planKey][]*Route
 	last   planKey
 	latest []*Route
@@ -50,9 +52,14 @@ type planKey struct {
 // maxPlans bounds what a planner remembers.
 const maxPlans = 4096
 
-// Planner returns a planner.
-func (r *Router) Planner() *Planner {
-	return &Planner{router: r, plans: make(map[planKey][]*Route)}
+// Planner returns a planner, of those routes that keep says yes to, if it is
+// given: it is asked once for each.
+func (r *Router) Planner(keep ...func(*Route) bool) *Planner {
+	p := &Planner{router: r, plans: make(map[planKey][]*Route)}
+	if len(keep) > 0 {
+		p.keep = keep[0]
+	}
+	return p
 }
 
 // Routes returns the routes of a change: none when it is dropped. Within one
@@ -72,6 +79,9 @@ func (p *Planner) Routes(rec *changestream.DataChangeRecord, mod *changestream.M
 			clear(p.plans)
 		}
 		routes = p.router.plan(key)
+		if p.keep != nil {
+			routes = slices.DeleteFunc(routes, func(r *Route) bool { return !p.keep(r) })
+		}
 		p.plans[key] = routes
 	}
 	p.last, p.latest = key, routes

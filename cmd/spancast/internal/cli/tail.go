@@ -17,6 +17,7 @@ import (
 func newTail() *cobra.Command {
 	o := tail.Options{Connect: []string{"tcp://127.0.0.1:5556"}, Topics: []string{""}}
 	format, since := string(tail.Text), ""
+	var keys clientKeys
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Subscribe, and print changes as they come",
@@ -37,6 +38,9 @@ func newTail() *cobra.Command {
 			if o.Since, err = sinceOf(since); err != nil {
 				return err
 			}
+			if o.Server, o.Own, err = keys.load(); err != nil {
+				return misconfigured(err)
+			}
 			o.Out, o.Colour = cmd.OutOrStdout(), colours(os.Stdout)
 			o.Log = loggerTo(os.Stderr, true, slog.LevelInfo)
 			return tailResult(tail.Run(cmd.Context(), o))
@@ -56,6 +60,7 @@ func newTail() *cobra.Command {
 	f.IntVar(&o.Count, "count", 0, "end after so many changes; 0: never")
 	f.DurationVar(&o.Timeout, "timeout", 0*time.Second, "end after this time; an error if --count changes have not come by then; 0: never")
 	f.BoolVar(&o.Verify, "verify", false, "count losses, duplicates and disorder; what is not as it should be shows in the exit status")
+	keys.bind(f)
 	return cmd
 }
 

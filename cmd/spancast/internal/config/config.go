@@ -56,7 +56,14 @@ type Config struct {
 	Lease              time.Duration `split_words:"true" default:"10s" desc:"how long a partition is held without renewal"`
 	MaxPartitions      int           `split_words:"true" default:"0" desc:"most partitions that this replica takes; 0: no limit"`
 	RequireSubscriber  bool          `split_words:"true" default:"false" desc:"publish nothing, and so move no position, while nobody is subscribed"`
-	AllowInsecure      bool          `split_words:"true" default:"false" desc:"allow endpoints that are not loopback; this version has no encryption of its own"`
+
+	CurveSecretKey      Secret  `split_words:"true" desc:"secret key of the sockets, from spancast keygen; two while one is replaced by the other; better in a file"`
+	CurveSecretKeyFile  string  `split_words:"true" desc:"file with the same; it is watched"`
+	CurveRotationOffset int     `split_words:"true" default:"100" desc:"ports between an endpoint and the one with the second secret key"`
+	AccessFile          string  `split_words:"true" desc:"YAML file of audiences, identities and grants; it is watched; see docs/security.md"`
+	OIDCIssuers         Issuers `split_words:"true" desc:"issuers whose ID tokens are good for POST /v1/enroll, comma separated; see docs/security.md"`
+	OIDCAudience        string  `split_words:"true" desc:"audience that the ID tokens must be for"`
+	AllowInsecure       bool    `split_words:"true" default:"false" desc:"allow endpoints that are not loopback without CURVE: whoever reaches them reads everything"`
 
 	LogLevel  Level     `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat LogFormat `split_words:"true" desc:"json or text; when empty, text on a terminal and json elsewhere"`

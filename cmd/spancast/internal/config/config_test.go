@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,8 @@ var specified = map[string]string{
 	"ADVERTISE": "", "HTTP": "127.0.0.1:8080", "TOPIC": "{table}/{op}/", "TOPIC_RULES_FILE": "", "FORMAT": "native", "SEND_HWM": "20000",
 	"SLOW_SUBSCRIBER": "drop", "BLOCK_TIMEOUT": "5s", "ZMTP_HEARTBEAT": "0s", "MAX_BUFFER": "256MiB", "RESOLVED_INTERVAL": "1s",
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
+	"CURVE_SECRET_KEY": "", "CURVE_SECRET_KEY_FILE": "", "CURVE_ROTATION_OFFSET": "100", "ACCESS_FILE": "",
+	"OIDC_ISSUERS": "", "OIDC_AUDIENCE": "",
 	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "",
 }
 
@@ -29,6 +32,19 @@ var others = map[string]string{
 	"HTTP": "none", "TOPIC": "{table}/{key}/", "TOPIC_RULES_FILE": "rules.yaml", "FORMAT": "debezium", "SEND_HWM": "7", "SLOW_SUBSCRIBER": "block",
 	"BLOCK_TIMEOUT": "1s", "ZMTP_HEARTBEAT": "5s", "MAX_BUFFER": "1GiB", "RESOLVED_INTERVAL": "2s", "CHECKPOINT_INTERVAL": "2s", "CHECKPOINT_LAG": "3s",
 	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+	"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": "server.key", "CURVE_ROTATION_OFFSET": "7", "ACCESS_FILE": "access.yaml",
+	"OIDC_ISSUERS": "https://a,http://127.0.0.1:1/b", "OIDC_AUDIENCE": "spancast",
+}
+
+// secretText is a secret key, that of the examples of ZeroMQ's documentation.
+const secretText = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
+
+// shown is the value of a variable as it is printed.
+func shown(value string) string {
+	if value == secretText {
+		return "(set)"
+	}
+	return value
 }
 
 func clearEnv(t *testing.T) {
@@ -65,7 +81,7 @@ func TestLoad_EveryVariableIsReadFromEnvironmentAndFlag(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(Prefix+"_"+name, value)
 			v := Load().variable(name)
-			if v.err != nil || v.Value() != value || v.Source() != FromEnv {
+			if v.err != nil || v.Value() != shown(value) || v.Source() != FromEnv {
 				t.Errorf("environment: %q from %s, %v", v.Value(), v.Source(), v.err)
 			}
 			t.Setenv(Prefix+"_"+name, "")
@@ -78,7 +94,7 @@ func TestLoad_EveryVariableIsReadFromEnvironmentAndFlag(t *testing.T) {
 			if err := fs.Parse([]string{"--" + l.variable(name).Flag + "=" + value}); err != nil {
 				t.Fatal(err)
 			}
-			if v := l.variable(name); v.Value() != value || v.Source() != FromFlag {
+			if v := l.variable(name); v.Value() != shown(value) || v.Source() != FromFlag {
 				t.Errorf("flag: %q from %s", v.Value(), v.Source())
 			}
 		})
@@ -106,7 +122,7 @@ func TestValidate_ListsAllFaultsWithTheirVariables(t *testing.T) {
 		`SPANCAST_TOPIC_RULES_FILE: `, `SPANCAST_FORMAT: "avro"`, `SPANCAST_SEND_HWM: 0`, `SPANCAST_SLOW_SUBSCRIBER: "wait"`, `SPANCAST_MAX_BUFFER: "lots"`,
 		`SPANCAST_LEASE: 2s is less than three times`, `SPANCAST_MAX_PARTITIONS: -1`, `SPANCAST_LOG_LEVEL: "loud"`, `SPANCAST_LOG_FORMAT: "xml"`,
 		`SPANCAST_HTTP: "8080"`, `SPANCAST_REQUIRE_SUBSCRIBER: `, `SPANCAST_CHANGE_STREAM is required`,
-		`SPANCAST_DATABSE is not a variable of this version; is SPANCAST_DATABASE meant?`, `SPANCAST_CURVE_SECRET_KEY is not a variable of this version`,
+		`SPANCAST_DATABSE is not a variable of this version; is SPANCAST_DATABASE meant?`, `SPANCAST_CURVE_SECRET_KEY: not a CURVE key`, `SPANCAST_ACCESS_FILE is required with CURVE`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s", want)
@@ -154,6 +170,83 @@ func TestValidate_OpenEndpointsMustBeAllowed(t *testing.T) {
 					t.Errorf("allowed: %v", err)
 				}
 			})
+		}
+	}
+}
+
+// writeFile writes a file that lasts as long as the test.
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestValidate_OpenEndpointsAreAllowedWithCurve(t *testing.T) {
+	clearEnv(t)
+	t.Setenv("SPANCAST_BIND", "tcp://*:5556")
+	t.Setenv("SPANCAST_CURVE_SECRET_KEY_FILE", writeFile(t, secretText+"\n"))
+	t.Setenv("SPANCAST_ACCESS_FILE", writeFile(t, "identities: [{name: me}]"))
+	if err := Load().Validate(); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("SPANCAST_CONNECT", "tcp://10.0.0.1:5556") // a forwarder reads in clear
+	if err := Load().Validate(); err == nil || !strings.Contains(err.Error(), "SPANCAST_CONNECT: tcp://10.0.0.1:5556 is not a loopback address") {
+		t.Error(err)
+	}
+}
+
+func TestValidate_KeysAndAccessFileGoTogether(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"nobody to let in":  {map[string]string{"CURVE_SECRET_KEY": secretText}, "SPANCAST_ACCESS_FILE is required with CURVE"},
+		"not enforced":      {map[string]string{"ACCESS_FILE": writeFile(t, "")}, "SPANCAST_ACCESS_FILE: nothing of it is enforced without CURVE"},
+		"two places":        {map[string]string{"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": writeFile(t, secretText)}, "are both set"},
+		"missing key file":  {map[string]string{"CURVE_SECRET_KEY_FILE": "/no/such/key"}, "SPANCAST_CURVE_SECRET_KEY_FILE: server keys in /no/such/key"},
+		"three keys":        {map[string]string{"CURVE_SECRET_KEY": strings.Repeat(secretText+" ", 3)}, "SPANCAST_CURVE_SECRET_KEY: 3 keys"},
+		"access file fault": {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, "identites: []")}, "field identites not found"},
+		"audience endpoint": {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: [nonsense]}]`)}, `audience a: "nonsense" is not an endpoint`},
+		"issuer in clear":   {map[string]string{"OIDC_ISSUERS": "http://accounts.example.com"}, "SPANCAST_OIDC_ISSUERS: \"http://accounts.example.com\" is not the https URL"},
+		"issuer for nobody": {map[string]string{"OIDC_ISSUERS": "https://a"}, "SPANCAST_OIDC_AUDIENCE is required with SPANCAST_OIDC_ISSUERS"},
+		"no place for CONNECT": {map[string]string{"CURVE_SECRET_KEY": secretText, "CONNECT": "tcp://127.0.0.1:1",
+			"ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: ["tcp://127.0.0.1:2"]}]`)}, "nothing would be published to SPANCAST_CONNECT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clearEnv(t)
+			for k, v := range c.env {
+				t.Setenv("SPANCAST_"+k, v)
+			}
+			err := Load().Validate()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), secretText) {
+				t.Error("the secret is shown")
+			}
+		})
+	}
+}
+
+func TestSecret_IsNeverPrinted(t *testing.T) {
+	clearEnv(t)
+	t.Setenv("SPANCAST_CURVE_SECRET_KEY", secretText)
+	l := Load()
+	var all []string
+	for _, format := range []string{"text", "env", "json", "md"} {
+		out, err := l.Print(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, out)
+	}
+	all = append(all, fmt.Sprintf("%v %+v %#v %s %q %x", l.Config, l.Config, l.Config, l.CurveSecretKey, l.CurveSecretKey, l.CurveSecretKey))
+	for _, out := range all {
+		if strings.Contains(out, secretText) || strings.Contains(out, fmt.Sprintf("%x", secretText)) {
+			t.Errorf("the secret is shown in\n%s", out)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -154,6 +155,46 @@ func (e Endpoints) open() []string {
 	}
 	return out
 }
+
+// Issuers are URLs of OIDC issuers.
+type Issuers []string
+
+// UnmarshalText splits at commas.
+func (i *Issuers) UnmarshalText(b []byte) error {
+	*i = nil
+	for _, s := range strings.Split(string(b), ",") {
+		s = strings.TrimSpace(s)
+		u, err := url.Parse(s)
+		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+			return fmt.Errorf("%q is not the https URL of an issuer; one looks like https://accounts.google.com", s)
+		}
+		*i = append(*i, s)
+	}
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (i Issuers) MarshalText() ([]byte, error) { return []byte(strings.Join(i, ",")), nil }
+
+// Secret is text that is not shown.
+type Secret string
+
+// UnmarshalText takes everything, so that no fault repeats it.
+func (s *Secret) UnmarshalText(b []byte) error {
+	*s = Secret(b)
+	return nil
+}
+
+// MarshalText does not show the secret.
+func (s Secret) MarshalText() ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return []byte("(set)"), nil
+}
+
+// Format does not show the secret, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { f.Write([]byte("(secret)")) }
 
 // Size is a number of bytes.
 type Size int64

@@ -25,7 +25,7 @@ func (l *Loaded) Validate(needs ...string) error {
 			faults = append(faults, fmt.Errorf("%s is required: %s", v.Name, strings.TrimSuffix(v.Desc, " (required)")))
 		}
 	}
-	for _, check := range []func() error{l.checkNames, l.checkTimes, l.checkNumbers, l.checkEndpoints, l.checkRules} {
+	for _, check := range []func() error{l.checkNames, l.checkTimes, l.checkNumbers, l.checkEndpoints, l.checkRules, l.checkAccess} {
 		faults = append(faults, check())
 	}
 	return errors.Join(faults...)
@@ -96,9 +96,9 @@ func (l *Loaded) checkEndpoints() error {
 		return errors.Join(faults...)
 	}
 	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind, "FORWARD_BIND": l.ForwardBind} {
-		if open := endpoints.open(); len(open) > 0 {
-			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s_ALLOW_INSECURE=true allows that",
-				Prefix, name, strings.Join(open, ", "), Prefix))
+		if open := endpoints.open(); len(open) > 0 && (!l.Secured() || name == "CONNECT" || name == "FORWARD_BIND") {
+			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s",
+				Prefix, name, strings.Join(open, ", "), wayOut(name)))
 		}
 	}
 	return errors.Join(faults...)

@@ -69,6 +69,9 @@ func (s *Service) reasons() []string {
 		return []string{"the service is ending"}
 	}
 	why := append([]string{}, s.stream.Trouble()...)
+	if s.gate != nil {
+		why = append(why, s.gate.Trouble()...)
+	}
 	if _, at := s.kept.Latest(); !at.IsZero() && time.Since(at) > tablesPatience {
 		why = append(why, fmt.Sprintf("the metadata tables could not be read for %s", time.Since(at).Round(time.Second)))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/connect"
+	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/recovery"
 )
 
@@ -22,11 +23,11 @@ func (s *Service) openRecovery(context.Context) (err error) {
 	o.Info, o.Dial, o.Role, o.Client = s.info, connect.Dialer(s.cfg.Source()), s.cfg.DatabaseRole, s.source
 	o.Gate, o.QueryWindow, o.Heartbeat = s.cfg.Source().PlainText, s.cfg.QueryWindow, s.cfg.Heartbeat
 	o.Router, o.NewBody, o.BodyFormat, o.Ignore = s.router.Load, s.newBody(), string(s.cfg.Format), s.ownTable()
-	o.Hello, o.Log = s.hello, s.log
+	o.Access, o.Hello, o.Log = s.gate, func() message.HelloBody { return s.hello("") }, s.log
 	if s.recovery, err = recovery.New(o); err != nil {
 		return fmt.Errorf("%s_RECOVERY_BIND: %w", config.Prefix, err)
 	}
-	s.replica.Recover = withHost(reachable(s.recovery.Endpoints()), s.cfg.Advertise)
+	s.replica.Recover = withHost(firstOf(s.recovery.Bound()), s.cfg.Advertise)
 	return nil
 }
 

@@ -54,16 +54,16 @@ func ownAddress() string {
 	return "127.0.0.1"
 }
 
-// hello says who publishes what, and where the fleet is.
-func (s *Service) hello() message.HelloBody {
+// hello says who publishes what, and where the fleet is, for an audience.
+func (s *Service) hello(audience string) message.HelloBody {
 	h := message.HelloBody{
 		Format: message.Format, Database: s.info.Database, ChangeStream: s.info.Stream, Dialect: string(s.info.Dialect), BodyFormat: string(s.cfg.Format),
 		Replica: s.replica.ID, Epoch: s.replica.Epoch, Server: "spancast " + version.Number,
-		Endpoints: []message.Endpoint{{Replica: s.replica.ID, Epoch: s.replica.Epoch, Publish: s.replica.Endpoints, Recover: s.replica.Recover}},
+		Endpoints: []message.Endpoint{{Replica: s.replica.ID, Epoch: s.replica.Epoch, Publish: endpointsOf(audience, s.replica.Endpoints), Recover: s.replica.Recover}},
 	}
 	for _, r := range s.stream.Replicas() {
 		if r.ID != s.replica.ID {
-			h.Endpoints = append(h.Endpoints, message.Endpoint{Replica: r.ID, Epoch: r.Epoch, Publish: r.Endpoints, Recover: r.Recover})
+			h.Endpoints = append(h.Endpoints, message.Endpoint{Replica: r.ID, Epoch: r.Epoch, Publish: endpointsOf(audience, r.Endpoints), Recover: r.Recover})
 		}
 	}
 	return h

@@ -18,6 +18,7 @@ import (
 
 	"cloud.google.com/go/spanner"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
@@ -25,6 +26,7 @@ import (
 	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 	"github.com/spancast/spancast/cmd/spancast/internal/web"
+	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
 	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/topics"
@@ -48,6 +50,8 @@ type Service struct {
 
 	router   atomic.Pointer[topics.Router]
 	rules    *topics.RulesFile
+	gate     *access.Gate // nil without CURVE
+	sources  access.Sources
 	pub      *publisher.Publisher
 	recovery *recovery.Server // nil when there is none to be
 	stream   *changestream.Stream
@@ -73,7 +77,7 @@ func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog
 			s.Close()
 		}
 	}()
-	for _, step := range []func(context.Context) error{s.openTelemetry, s.connect, s.openTopics, s.openPublisher, s.openRecovery, s.openStream, s.openWeb} {
+	for _, step := range []func(context.Context) error{s.openTelemetry, s.connect, s.openTopics, s.openGate, s.openPublisher, s.openRecovery, s.openStream, s.openWeb} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -131,19 +135,17 @@ func (s *Service) ownTable() func(string) bool {
 
 func (s *Service) openPublisher(context.Context) (err error) {
 	s.pub, err = publisher.New(publisher.Options{
-		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, SendHWM: s.cfg.SendHWM,
+		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, Audiences: s.audiences(), Gate: s.gate, SendHWM: s.cfg.SendHWM,
 		Slow: publisher.SlowPolicy(s.cfg.SlowSubscriber), BlockTimeout: s.cfg.BlockTimeout, Heartbeat: s.cfg.ZMTPHeartbeat,
 		MaxBuffer: int64(s.cfg.MaxBuffer), ResolvedInterval: s.cfg.ResolvedInterval, Linger: linger, RequireSubscriber: s.cfg.RequireSubscriber,
 		Router: s.router.Load, NewBody: s.newBody(), Ignore: s.ownTable(),
-		Resolved: func() (time.Time, time.Time) { s.beats.publisher.beat(); return s.stream.Resolved() }, Hello: s.hello, Log: s.log,
-		Observe: s.telemetry.Published,
+		Resolved: func() (time.Time, time.Time) { s.beats.publisher.beat(); return s.stream.Resolved() },
+		Hello:    func() message.HelloBody { return s.hello("") }, Log: s.log, Observe: s.telemetry.Published,
 	})
 	if err != nil {
 		return fmt.Errorf("%s_BIND and %s_CONNECT: %w", config.Prefix, config.Prefix, err)
 	}
-	if s.replica.Endpoints = s.cfg.Advertise; len(s.replica.Endpoints) == 0 {
-		s.replica.Endpoints = reachable(s.pub.Endpoints())
-	}
+	s.replica.Endpoints = s.directory()
 	return nil
 }
 
@@ -209,7 +211,8 @@ func (s *Service) Run(ctx context.Context) error {
 
 // startOthers starts what runs beside the pipe, and returns what waits for it.
 func (s *Service) startOthers(ctx context.Context) (wait func()) {
-	done := make(chan struct{}, 3)
+	done := make(chan struct{}, 4)
+	go func() { s.watchAccess(ctx); done <- struct{}{} }()
 	go func() { s.watchRules(ctx); done <- struct{}{} }()
 	go func() { s.web.Serve(ctx); done <- struct{}{} }()
 	go func() { s.report(ctx); done <- struct{}{} }()

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
@@ -29,10 +30,14 @@ func (s *Service) openWeb(ctx context.Context) error {
 	if s.web, err = web.Listen(ctx, string(s.cfg.HTTP)); err != nil {
 		return fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
 	}
+	routes := make(map[string]http.Handler)
+	if h := s.enrolment(); h != nil {
+		routes["POST /v1/enroll"] = h
+	}
 	s.web.Open(web.Options{
-		Level: s.level, Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello() },
+		Level: s.level, Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello("") },
 		Live: s.dead, Ready: s.reasons, Startup: s.starting,
-		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Log: s.log,
+		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Routes: routes, Log: s.log,
 	})
 	return nil
 }

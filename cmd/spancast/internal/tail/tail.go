@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/subscriber"
 )
 
@@ -30,6 +31,10 @@ type Options struct {
 	Out      io.Writer    // changes
 	Log      *slog.Logger // what is said about them
 	Colour   bool
+	// Server is the publishers' public key, Own the key that they know us by;
+	// both, or neither for publishers without CURVE.
+	Server access.PublicKey
+	Own    access.SecretKey
 }
 
 // Format is how changes are printed.
@@ -67,6 +72,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		Connect: o.Connect, Recover: o.Recover, Topics: o.Topics, Snapshot: o.Snapshot, Tables: o.Tables, Follow: o.Follow,
 		Since: o.Since, OnLive: t.live, Log: o.Log,
 	}
+	if !o.Own.IsZero() {
+		so.ServerKey, so.SecretKey = o.Server.String(), o.Own.Reveal()
+	}
 	if o.Cursor != "" {
 		so.Cursor = subscriber.FileCursor(o.Cursor)
 	}
@@ -86,7 +94,7 @@ func (t *tail) run(ctx context.Context) error {
 	}
 	complain := time.AfterFunc(2*time.Second, func() {
 		if t.sub.Stats().Epochs == 0 {
-			t.opt.Log.Warn("nobody answers yet, still trying", "connect", t.opt.Connect)
+			t.opt.Log.Warn("nobody answers yet, still trying; "+t.hint(), "connect", t.opt.Connect)
 		}
 	})
 	defer complain.Stop()
@@ -98,6 +106,14 @@ func (t *tail) run(ctx context.Context) error {
 		err = errors.Join(err, t.summary())
 	}
 	return err
+}
+
+// hint is what may be wrong when nobody answers.
+func (t *tail) hint() string {
+	if t.opt.Own.IsZero() {
+		return "publishers with CURVE want --server-key and --secret-key-file"
+	}
+	return "check the server key, and that the access file has our public key " + t.opt.Own.Public().String()
 }
 
 // live says that the subscription is active, once.

@@ -1,0 +1,256 @@
+package access
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/spancast/spancast/message"
+)
+
+// A Policy is what an access file says.
+//
+//	audiences:                             # one that sees everything if there are none
+//	  - name: orders
+//	    topics: [Orders/, Invoices/]       # prefixes of what is published there
+//	    endpoints: [tcp://0.0.0.0:5560]    # SPANCAST_BIND if there are none
+//	    identities: [billing, "team-*"]    # names or globs of who may connect
+//	identities:
+//	  - name: billing
+//	    keys: ["rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"]
+//	    topics: [Orders/]                  # what it may ask of the recovery endpoint
+//	    tables: [Orders, "Invoice*"]       # snapshots that it may ask for
+//	    expires: 2027-01-01T00:00:00Z
+//	enrolment:                             # who gets a grant for an ID token; the first rule that fits
+//	  - issuer: https://accounts.google.com
+//	    claims: {email: billing@p.iam.gserviceaccount.com, email_verified: true}
+//	    identity: "{email}"
+//	    audiences: [orders]
+//	    topics: [Orders/]
+//	    tables: [Orders]
+//	    lifetime: 1h
+//	revoked:                               # refused for good, whatever else says otherwise
+//	  keys: []
+//	  identities: []
+type Policy struct {
+	Audiences  []Audience `yaml:"audiences"`
+	Identities []Identity `yaml:"identities"`
+	Enrolment  []Rule     `yaml:"enrolment"`
+	Revoked    struct {
+		Keys       []PublicKey `yaml:"keys"`
+		Identities []string    `yaml:"identities"`
+	} `yaml:"revoked"`
+}
+
+// An Audience is a set of topics with endpoints of its own.
+type Audience struct {
+	Name       string   `yaml:"name"`
+	Topics     []string `yaml:"topics"`
+	Endpoints  []string `yaml:"endpoints"`
+	Advertise  []string `yaml:"advertise"` // what subscribers are told instead of Endpoints
+	Identities []string `yaml:"identities"`
+}
+
+// An Identity is somebody who has keys.
+type Identity struct {
+	Name    string      `yaml:"name"`
+	Keys    []PublicKey `yaml:"keys"`
+	Topics  []string    `yaml:"topics"`
+	Tables  []string    `yaml:"tables"`
+	Expires time.Time   `yaml:"expires"`
+}
+
+// A Rule maps the claims of an ID token to a grant.
+type Rule struct {
+	Issuer    string         `yaml:"issuer"`
+	Claims    map[string]any `yaml:"claims"`   // each must be there, and be this, or contain it if it is a list; strings may be globs
+	Identity  string         `yaml:"identity"` // {claim} stands for its value
+	Audiences []string       `yaml:"audiences"`
+	Topics    []string       `yaml:"topics"`
+	Tables    []string       `yaml:"tables"`
+	Lifetime  time.Duration  `yaml:"lifetime"`
+}
+
+// Everyone is the audience of a policy without audiences: it sees everything,
+// and every identity belongs to it.
+const Everyone = "everyone"
+
+// DefaultLifetime and MaxLifetime bound how long an enrolled key is good.
+const (
+	DefaultLifetime = time.Hour
+	MaxLifetime     = 24 * time.Hour
+)
+
+// ParsePolicy reads an access file. Its error lists all faults.
+func ParsePolicy(text []byte) (*Policy, error) {
+	p := new(Policy)
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(p); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("not an access file: %w", err)
+	}
+	if len(p.Audiences) == 0 {
+		p.Audiences = []Audience{{Name: Everyone, Topics: []string{""}, Identities: []string{"*"}}}
+	}
+	var f faults
+	p.checkAudiences(&f)
+	p.checkIdentities(&f)
+	for i := range p.Enrolment {
+		p.checkRule(&f, i)
+	}
+	return p, errors.Join(f...)
+}
+
+// faults are collected, so that all are said at once.
+type faults []error
+
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Errorf(format, args...)) }
+
+// topics checks prefixes: one that ends inside a segment would let in more than
+// it seems to.
+func (f *faults) topics(where string, prefixes []string) {
+	for _, t := range prefixes {
+		if _, ok := message.Level(t); !ok {
+			f.add("%s: topic %q does not end in /", where, t)
+		}
+	}
+}
+
+func (f *faults) globs(where string, globs []string) {
+	for _, g := range globs {
+		if _, err := path.Match(g, ""); err != nil || g == "" {
+			f.add("%s: %q is not a name or glob", where, g)
+		}
+	}
+}
+
+func (p *Policy) checkAudiences(f *faults) {
+	names, shared := map[string]bool{}, ""
+	for i, a := range p.Audiences {
+		where := fmt.Sprintf("audience %d", i+1)
+		if !plainName(a.Name) {
+			f.add("%s: name %q is not one of letters, digits, - and _, 64 at most", where, a.Name)
+		} else {
+			where = "audience " + a.Name
+		}
+		if names[a.Name] {
+			f.add("%s: there are two of that name", where)
+		}
+		names[a.Name] = true
+		if len(a.Topics) == 0 {
+			f.add("%s: has no topics; [\"\"] are all", where)
+		}
+		f.topics(where, a.Topics)
+		f.globs(where, a.Identities)
+		if len(a.Endpoints) == 0 {
+			if shared != "" {
+				f.add("%s: has no endpoints, nor has audience %s; only one can have those of SPANCAST_BIND", where, shared)
+			}
+			shared = a.Name
+		}
+	}
+}
+
+// plainName tells whether a name can stand in logs, domains and directories.
+func plainName(s string) bool {
+	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	})
+}
+
+func (p *Policy) checkIdentities(f *faults) {
+	names, keys := map[string]bool{}, map[PublicKey]string{}
+	for i, id := range p.Identities {
+		where := fmt.Sprintf("identity %d", i+1)
+		if !ValidIdentity(id.Name) {
+			f.add("%s: name %q is empty, longer than 255 bytes or cannot be printed", where, id.Name)
+		} else {
+			where = "identity " + id.Name
+		}
+		if names[id.Name] {
+			f.add("%s: there are two of that name", where)
+		}
+		names[id.Name] = true
+		for _, k := range id.Keys {
+			if other, taken := keys[k]; taken {
+				f.add("%s: key %s… is that of identity %s too", where, k.Short(), other)
+			}
+			keys[k] = id.Name
+		}
+		f.topics(where, id.Topics)
+		f.globs(where, id.Tables)
+	}
+}
+
+// ValidIdentity tells whether a name can be that of an identity: it goes into
+// logs, and through ZAP.
+func ValidIdentity(name string) bool {
+	return name != "" && len(name) <= 255 && !strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd })
+}
+
+func (p *Policy) checkRule(f *faults, i int) {
+	r, where := &p.Enrolment[i], fmt.Sprintf("enrolment rule %d", i+1)
+	if r.Issuer == "" {
+		f.add("%s: names no issuer", where)
+	}
+	if len(r.Claims) == 0 {
+		f.add("%s: asks for no claim, so that every token of the issuer would fit", where)
+	}
+	for name, want := range r.Claims {
+		switch want := want.(type) {
+		case string:
+			f.globs(where+": claim "+name, []string{want})
+		case bool, int:
+		default:
+			f.add("%s: claim %s: %v is not a string, a whole number or true or false", where, name, want)
+		}
+	}
+	if !strings.Contains(r.Identity, "{") && !ValidIdentity(r.Identity) {
+		f.add("%s: identity %q cannot be a name", where, r.Identity)
+	}
+	for _, a := range r.Audiences {
+		if !slices.ContainsFunc(p.Audiences, func(have Audience) bool { return have.Name == a }) {
+			f.add("%s: there is no audience %s", where, a)
+		}
+	}
+	f.topics(where, r.Topics)
+	f.globs(where, r.Tables)
+	if r.Lifetime == 0 {
+		r.Lifetime = DefaultLifetime
+	}
+	if r.Lifetime < time.Minute || r.Lifetime > MaxLifetime {
+		f.add("%s: lifetime %s is not between 1m and 24h", where, r.Lifetime)
+	}
+}
+
+// A PolicyFile is an access file that may change.
+type PolicyFile struct{ file }
+
+// OpenPolicy reads an access file.
+func OpenPolicy(path string) (*PolicyFile, *Policy, error) {
+	f := &PolicyFile{file{path: path}}
+	p, _, err := f.Reread()
+	return f, p, err
+}
+
+// Reread returns the policy if the file has changed.
+func (f *PolicyFile) Reread() (p *Policy, changed bool, err error) {
+	text, changed, err := f.read()
+	if err == nil && !changed {
+		return nil, false, nil
+	}
+	if err == nil {
+		p, err = ParsePolicy(text)
+	}
+	if err != nil {
+		err = fmt.Errorf("access file %s: %w", f.path, err)
+	}
+	return p, true, err
+}

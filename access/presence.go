@@ -1,0 +1,70 @@
+package access
+
+import "strconv"
+
+// A presence is what is known of the connections of a key that was let in.
+// libzmq tells when one begins, and not when it ends; a message that comes over
+// it tells which one it is.
+type presence struct {
+	grant    *Grant         // as it was when it was looked at last
+	welcomed int            // times that it was let in
+	peers    map[string]int // connections that messages came over: address and port of the peer, and our descriptor
+}
+
+// maxPeers bounds the connections that are kept of a key.
+const maxPeers = 1000
+
+// again notes that a key was let in. P is nil the first time.
+func (p *presence) again(g *Grant) *presence {
+	if p == nil {
+		p = &presence{grant: g, peers: make(map[string]int)}
+	}
+	p.welcomed++
+	return p
+}
+
+// gone tells whether all connections of the key have certainly ended. When in
+// doubt they have not: then somebody connects again who need not.
+func (p *presence) gone() bool {
+	if p.welcomed > len(p.peers) {
+		return false
+	}
+	for address, fd := range p.peers {
+		if peerOf(fd) == address {
+			return false
+		}
+	}
+	return true
+}
+
+// Properties of messages from a Guard's clients, to be asked for with
+// RecvBytesWithMetadata.
+const (
+	PropertyIdentity   = "User-Id"
+	PropertyKey        = "Spancast-Key" // the client's public key
+	PropertyDescriptor = "__fd"         // libzmq's own: the descriptor of the connection
+)
+
+// SeenWith is Seen with the properties of a message.
+func (g *Gate) SeenWith(d Domain, properties map[string]string) {
+	key, err := ParsePublicKey(properties[PropertyKey])
+	fd, bad := strconv.Atoi(properties[PropertyDescriptor])
+	if err == nil && bad == nil {
+		g.Seen(d, key, fd)
+	}
+}
+
+// Seen notes over which connection a message of a key came, so that it is known
+// when that has ended. Without it a grant that ends has everybody connect again,
+// even if its owner has left long before.
+func (g *Gate) Seen(d Domain, key PublicKey, fd int) {
+	address := peerOf(fd)
+	if address == "" {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.admitted[d][key]; p != nil && len(p.peers) < maxPeers {
+		p.peers[address] = fd
+	}
+}

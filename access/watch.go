@@ -1,0 +1,98 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Sources are where a gate's grants and keys come from. Each may be missing.
+type Sources struct {
+	Policy   *PolicyFile
+	Keys     *KeyFile
+	Enrolled func(context.Context) ([]Grant, error) // all that are in force
+	// Changed is called when a policy was put in force.
+	Changed func(*Policy)
+}
+
+// Watch looks at the sources every interval until ctx is done, puts what is new
+// in force and ends what has ended. What cannot be read leaves the old in force,
+// and is logged when it begins.
+func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	silent := false // the table cannot be read, and that was said
+	for {
+		g.rereadPolicy(s)
+		g.rereadKeys(s)
+		silent = g.rereadEnrolled(ctx, s, silent)
+		g.Check()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *Gate) rereadPolicy(s Sources) {
+	if s.Policy == nil {
+		return
+	}
+	p, changed, err := s.Policy.Reread()
+	switch {
+	case err != nil:
+		g.log.Error("the new access file is not used, the old one stays in force", "error", err)
+	case changed:
+		g.apply(p, s.Changed)
+	}
+}
+
+// apply puts a policy in force. Audiences have sockets, which are there from the
+// start: what is new of those waits for the next one.
+func (g *Gate) apply(p *Policy, changed func(*Policy)) {
+	for _, a := range p.Audiences {
+		i := slices.IndexFunc(g.book.Policy().Audiences, func(old Audience) bool { return old.Name == a.Name })
+		if i < 0 || !slices.Equal(a.Endpoints, g.book.Policy().Audiences[i].Endpoints) {
+			g.log.Error("the endpoints of an audience are bound when the service starts; start it again", "audience", a.Name)
+		}
+	}
+	g.book.SetPolicy(p)
+	if changed != nil {
+		changed(p)
+	}
+	g.log.Info("a new access file is in force", "audiences", len(p.Audiences), "identities", len(p.Identities), "rules", len(p.Enrolment))
+}
+
+func (g *Gate) rereadKeys(s Sources) {
+	if s.Keys == nil {
+		return
+	}
+	keys, changed, err := s.Keys.Reread()
+	switch {
+	case err != nil:
+		g.log.Error("the new server keys are not used, the old ones stay", "error", err)
+	case changed:
+		g.SetServerKeys(keys)
+		var public []string
+		for _, k := range keys {
+			public = append(public, k.Public().String())
+		}
+		g.log.Info("new server keys are in use", "public", public)
+	}
+}
+
+func (g *Gate) rereadEnrolled(ctx context.Context, s Sources, silent bool) bool {
+	if s.Enrolled == nil {
+		return false
+	}
+	grants, err := s.Enrolled(ctx)
+	if err != nil {
+		if !silent && ctx.Err() == nil {
+			g.log.Error("the enrolled keys cannot be read; those that are known stay until they expire", "error", err)
+		}
+		return true
+	}
+	g.book.SetEnrolled(grants)
+	return false
+}

@@ -1,0 +1,64 @@
+package publisher
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSocket_CutsOffASubscriptionThatIsTooLong, on a socket without CURVE too.
+// One of 20 MB would take 2 GB in libzmq.
+func TestSocket_CutsOffASubscriptionThatIsTooLong(t *testing.T) {
+	p := start(t, nil)
+	for size, want := range map[uint64]bool{255: true, 20 << 20: false} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.Endpoints()[0], "tcp://"))
+		check(t, err)
+		defer c.Close()
+		check(t, c.SetDeadline(time.Now().Add(testPatience)))
+		greeting := make([]byte, 64)
+		greeting[0], greeting[9], greeting[10] = 0xff, 0x7f, 3
+		copy(greeting[12:], "NULL")
+		_, err = c.Write(append(greeting, "\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"...))
+		check(t, err)
+		_, err = io.ReadFull(c, make([]byte, 64+28)) // greeting and READY with XPUB
+		check(t, err)
+		subscription := binary.BigEndian.AppendUint64([]byte{2}, size+1)
+		subscription = append(append(subscription, 1), strings.Repeat("x", int(size)-1)+"/"...)
+		c.Write(subscription) // may fail half way
+		n, err := c.Read(make([]byte, 1))
+		if taken := n == 1 && err == nil; taken != want { // the answer is $resolved/
+			t.Errorf("a subscription of %d bytes is taken: %t, %v", size, taken, err)
+		}
+	}
+	if n := p.Stats().Subscriptions.Load(); n != 1 {
+		t.Errorf("%d subscriptions", n)
+	}
+}
+
+func TestInterest_EstimatesWhatSubscriptionsTake(t *testing.T) {
+	i := newInterest()
+	i.on("Orders/", "alice")
+	one := i.weight
+	i.on("Orders/", "bob")
+	if i.weight >= 2*one || i.weight <= one {
+		t.Errorf("%d, and then %d for the same prefix once more", one, i.weight)
+	}
+	for n := range 100 {
+		i.on(strings.Repeat("x", n+1), "mallory")
+	}
+	if who := i.greediest(); who != "mallory" {
+		t.Errorf("the greediest is %s", who)
+	}
+	i.off("Orders/", "")
+	i.off("Orders/", "alice")
+	i.off("never was", "alice")
+	for n := range 100 {
+		i.off(strings.Repeat("x", n+1), "")
+	}
+	if i.weight != 0 || len(i.prefixes) != 0 {
+		t.Errorf("%d bytes, %d prefixes are left", i.weight, len(i.prefixes))
+	}
+}

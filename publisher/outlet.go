@@ -1,0 +1,160 @@
+package publisher
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/topics"
+)
+
+// An outlet is the socket of an audience, and what it has sent. It belongs to
+// the goroutine that owns the sockets.
+type outlet struct {
+	opt      *Options
+	audience Audience
+	socket   *socket
+	listener *access.Listener
+	counters *counters
+	schemas  *announcements
+	interest *interest
+	epoch    []byte
+
+	directory string // of the last hello
+	fleet     succession
+
+	prefixes []string // that it sees
+	plans    map[*topics.Route]plan
+	topic    []byte // of the latest message, if its route has one
+	header   []byte // of the latest message
+	numbers  []uint64
+}
+
+// A plan is what the messages of a route have in common in an outlet.
+type plan struct {
+	cover cover
+	path  []*level
+}
+
+func newOutlet(o *Options, a Audience) *outlet {
+	return &outlet{opt: o, audience: a, epoch: []byte(o.Epoch), counters: newCounters(), schemas: newAnnouncements(),
+		interest: newInterest(), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
+}
+
+// domain is where those who connect are let into.
+func (o *outlet) domain() access.Domain {
+	if o.audience.Name == "" {
+		return access.AudienceDomain(access.Everyone)
+	}
+	return access.AudienceDomain(o.audience.Name)
+}
+
+// see notes over which connection a subscription came.
+func (o *outlet) see(s subscription) {
+	if o.opt.Gate == nil || s.key == "" {
+		return
+	}
+	key, err := access.ParsePublicKey(s.key)
+	fd, bad := strconv.Atoi(s.fd)
+	if err == nil && bad == nil {
+		o.opt.Gate.Seen(o.domain(), key, fd)
+	}
+}
+
+// show changes what the audience sees.
+func (o *outlet) show(prefixes []string) {
+	o.prefixes = prefixes
+	clear(o.plans)
+}
+
+// plan returns how the messages of a route are dealt with.
+func (o *outlet) plan(r *topics.Route) plan {
+	if p, ok := o.plans[r]; ok {
+		return p
+	}
+	if len(o.plans) > 100_000 { // of rules that are not in force any more
+		clear(o.plans)
+	}
+	p := plan{cover: covers(o.prefixes, r)}
+	if p.cover != none {
+		p.path = o.counters.of(r)
+	}
+	o.plans[r] = p
+	return p
+}
+
+// message sends one change, if the audience sees it, and returns its size in
+// bytes, 0 if it was not sent.
+func (o *outlet) message(b *batch, e *entry) (size int, err error) {
+	p := o.plan(e.route)
+	if p.cover == none || p.cover == some && !access.Covers(o.prefixes, string(b.at(e.topic))) {
+		return 0, nil
+	}
+	part := &b.records[e.record]
+	if o.schemas.isNew(e.route.SchemaLevel, part.schema) {
+		if err := o.control(e.route.SchemaLevel, message.Schema, part.schema); err != nil {
+			return 0, err
+		}
+	}
+	topic, header, body := o.assemble(b, e, p.path)
+	err = o.socket.send(topic, header, body, b.mark.Progress.Alive)
+	if err == errNotOurs {
+		o.counters.uncount(p.path)
+	}
+	return len(topic) + len(header) + len(body), err
+}
+
+// assemble counts a message and returns its frames, valid until the next.
+func (o *outlet) assemble(b *batch, e *entry, path []*level) (topic, header, body []byte) {
+	part := &b.records[e.record]
+	topic = b.at(e.topic)
+	if len(topic) == 0 {
+		static, _ := e.route.Static()
+		o.topic = append(o.topic[:0], static...)
+		topic = o.topic
+	}
+	o.numbers = o.counters.count(o.numbers[:0], path)
+	o.header = message.AppendHeader(o.header[:0], b.at(e.version), o.epoch, o.numbers, b.at(part.attributes))
+	return topic, o.header, b.at(e.body)
+}
+
+// greedy ends the session of whoever has subscribed to more than there is memory
+// for.
+func (o *outlet) greedy() {
+	limit := o.opt.MaxInterest
+	if limit == 0 {
+		limit = DefaultInterest
+	}
+	if o.interest.weight <= limit || o.interest.reported {
+		return
+	}
+	o.interest.reported = true
+	who := o.interest.greediest()
+	o.opt.Log.Error("too many subscriptions; whoever has most of them has to go, and is refused for a while", "audience", o.audience.Name,
+		"identity", who, "prefixes", len(o.interest.prefixes), "bytes", o.interest.weight, "for", banTime)
+	o.interest.forgetOwners()
+	if o.opt.Gate != nil && who != "" {
+		o.opt.Gate.Ban(who, banTime)
+	}
+	o.listener.Evict()
+}
+
+// banTime is how long an identity is refused that has subscribed to too much.
+const banTime = 5 * time.Minute
+
+// bind opens the outlet.
+func (o *outlet) bind() error {
+	for _, endpoint := range o.audience.Connect {
+		if err := o.socket.z.Connect(endpoint); err != nil {
+			return fmt.Errorf("connect to %s: %w", endpoint, access.ExplainBind(err))
+		}
+	}
+	l, err := access.Listen(o.socket.z, o.opt.Gate, o.domain(), o.audience.Bind)
+	if err != nil {
+		return err
+	}
+	o.listener, o.socket.hurry = l, l.Due
+	return nil
+}

@@ -1,0 +1,121 @@
+package recovery_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/message"
+)
+
+// keyed is a client with a key.
+func (f *fixture) keyed(key access.SecretKey) *client {
+	f.Helper()
+	ctx, err := zmq.NewContext()
+	must(f, err)
+	c := &client{f: f, ctx: ctx}
+	c.z, err = ctx.NewSocket(zmq.DEALER)
+	must(f, err)
+	must(f, errors.Join(c.z.SetLinger(0), c.z.SetRcvhwm(0), c.z.SetSndhwm(0), c.z.SetReconnectIvl(20*time.Millisecond),
+		access.SecureClient(c.z, key, f.recovery.Bound()[0].Key), c.z.Connect(f.endpoint)))
+	f.Cleanup(c.close)
+	return c
+}
+
+// TestAccess_EachIdentityHasItsOwnGrants, per topic and per table, on every
+// request; and whoever has none does not get in.
+func TestAccess_EachIdentityHasItsOwnGrants(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	keys := map[string]access.SecretKey{}
+	for _, name := range []string{"server", "alice", "bob", "carol"} {
+		k, err := access.NewKey()
+		must(t, err)
+		keys[name] = k
+	}
+	policy := func(bob string) *access.Policy {
+		p, err := access.ParsePolicy(fmt.Appendf(nil, "identities:\n  - {name: alice, keys: [%q], topics: [\"\"], tables: [\"*\"]}\n  - {name: bob, keys: [%q], %s}\n  - {name: carol, keys: [%q]}\n",
+			keys["alice"].Public(), keys["bob"].Public(), bob, keys["carol"].Public()))
+		must(t, err)
+		return p
+	}
+	gate := access.NewGate(access.NewBook(policy("topics: [T/], tables: [T]"), time.Now), []access.SecretKey{keys["server"]}, 100, f.opt.Log)
+	f.opt.Access = gate
+	f.serve()
+	last := f.commit(20)
+	ask := func(c *client, id, command string, q any) *answered {
+		t.Helper()
+		c.send(command, q)
+		for {
+			m := c.next()
+			if m.id == id && (m.kind == message.End || m.kind == message.Failed || m.kind == message.Gone) {
+				return m
+			}
+		}
+	}
+	n := 0
+	check := func(who string, c *client, topics, tables []string, want string) {
+		t.Helper()
+		n++
+		id := fmt.Sprint("r", n)
+		var m *answered
+		if topics != nil {
+			m = ask(c, id, message.CommandReplay, message.ReplayRequest{ID: id, Topics: topics, From: message.FormatTime(f.began), To: message.FormatTime(last), Credit: plenty})
+		} else {
+			m = ask(c, id, message.CommandSnapshot, message.SnapshotRequest{ID: id, Tables: tables, Credit: plenty})
+		}
+		var e message.ErrorBody
+		json.Unmarshal([]byte(m.body), &e)
+		if e.Code != want {
+			t.Errorf("%s asks for topics %q, tables %q: %s %s", who, topics, tables, m.kind, m.body)
+		}
+	}
+	alice, bob := f.keyed(keys["alice"]), f.keyed(keys["bob"])
+	check("alice", alice, []string{""}, nil, "")
+	check("alice", alice, nil, nil, "")
+	check("bob", bob, []string{"T/"}, nil, "")
+	check("bob", bob, []string{"T/UPDATE/"}, nil, "")
+	check("bob", bob, []string{"U/"}, nil, message.Denied)
+	check("bob", bob, []string{"T/", "U/"}, nil, message.Denied)
+	check("bob", bob, []string{""}, nil, message.Denied)
+	check("bob", bob, nil, []string{"T"}, "")
+	check("bob", bob, nil, []string{"T", "U"}, message.Denied)
+	check("bob", bob, nil, nil, message.Denied)
+	// Carol has nothing to ask for, and does not get in.
+	carol := f.keyed(keys["carol"])
+	carol.send(message.CommandHello, message.HelloRequest{ID: "h"})
+	check("alice", alice, []string{"U/"}, nil, "")
+	if m := carol.receive(500 * time.Millisecond); m != nil {
+		t.Errorf("carol got %+v", m)
+	}
+	// More is granted: at once, on the connection that there is.
+	gate.Book().SetPolicy(policy("topics: [T/, U/], tables: [T]"))
+	gate.Check()
+	check("bob", bob, []string{"U/"}, nil, "")
+	// Less is granted: an answer that is open ends with its connection.
+	bob.send(message.CommandReplay, message.ReplayRequest{ID: "open", Topics: []string{"U/"}, From: message.FormatTime(f.began), Credit: plenty})
+	for m := bob.next(); m.kind != message.Live; m = bob.next() {
+	}
+	gate.Book().SetPolicy(policy("topics: [T/], tables: [T]"))
+	gate.Check()
+	if n := gate.Stats().Evictions.Load(); n != 1 {
+		t.Errorf("%d evictions", n)
+	}
+	for end := time.Now().Add(patience); ; {
+		if m := bob.receive(time.Second); m == nil {
+			break // nothing more comes, not even $replay/, which came every second
+		} else if time.Now().After(end) {
+			t.Fatalf("the answer goes on: %+v", m)
+		}
+	}
+	f.commit(20)
+	bob = f.keyed(keys["bob"])
+	check("bob", bob, []string{"U/"}, nil, message.Denied)
+	check("bob", bob, []string{"T/"}, nil, "")
+}

@@ -1,0 +1,102 @@
+package test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	spannerapi "cloud.google.com/go/spanner"
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/coreos/go-oidc/v3/oidc/oidctest"
+
+	"github.com/spancast/spancast/access/enroll"
+	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/spannerdb"
+)
+
+// TestServe_EnrolsByIDToken: with nothing but an ID token and a key of its own,
+// a subscriber gets in at a replica, and at another one of the fleet; when its
+// row is deleted, it is out.
+func TestServe_EnrolsByIDToken(t *testing.T) {
+	t.Parallel()
+	signer, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: signer.Public(), KeyID: "one", Algorithm: oidc.RS256}}}
+	h := httptest.NewServer(issuer)
+	t.Cleanup(h.Close)
+	issuer.SetIssuer(h.URL)
+	spanner, err := emulator.Start(context.Background(), emulator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { spanner.Close() })
+	s, dir := newShop(t, spanner.Addr()), t.TempDir()
+	serverFile, server := keygen(t, dir, "server")
+	annFile, ann := keygen(t, dir, "ann")
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := write("access.yaml", fmt.Sprintf("enrolment: [{issuer: %q, claims: {email: ann@example.com}, identity: '{email}', audiences: [everyone], topics: [Orders/]}]", h.URL))
+	var replicas []*harness.Replica
+	address := freePort(t)
+	for _, http := range []string{address, "none"} {
+		replicas = append(replicas, harness.Serve(t, s.with("SPANCAST_HEARTBEAT", "1s", "SPANCAST_HTTP", http, "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile,
+			"SPANCAST_ACCESS_FILE", file, "SPANCAST_OIDC_ISSUERS", map[bool]string{true: h.URL}[http != "none"], "SPANCAST_OIDC_AUDIENCE", "spancast")))
+	}
+	token := func(email string) string {
+		claims, err := json.Marshal(map[string]any{"iss": h.URL, "aud": "spancast", "sub": "1", "email": email, "exp": time.Now().Add(time.Hour).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return write(email, oidctest.SignIDToken(signer, "one", oidc.RS256, string(claims))+"\n")
+	}
+	args := []string{"enroll", "--url", "http://" + address, "--secret-key-file", annFile, "--token"}
+	if status, _, stderr := harness.Run(t, nil, append(args, "file:"+token("eve@example.com"))...); status != 1 || !strings.Contains(stderr, "no rule of the access file fits the token (HTTP 403)") {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+	if status, _, stderr := harness.Run(t, nil, append(args, "metadata")...); status != 2 || !strings.Contains(stderr, "--token: ") {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+	status, stdout, stderr := harness.Run(t, nil, append(args, "file:"+token("ann@example.com"))...)
+	var answer enroll.Answer
+	if err := json.Unmarshal([]byte(stdout), &answer); status != 0 || err != nil {
+		t.Fatalf("exit status %d, %v: %s%s", status, err, stdout, stderr)
+	}
+	if answer.Identity != "ann@example.com" || len(answer.Audiences) != 1 || len(answer.Audiences[0].Publish) != 1 ||
+		answer.Audiences[0].Publish[0] != (enroll.Endpoint{Endpoint: replicas[0].Endpoint, ServerKey: server}) || answer.Topics[0] != "Orders/" {
+		t.Errorf("%+v", answer)
+	}
+	for _, r := range replicas {
+		p := harness.Start(t, nil, "tail", "--connect", r.Endpoint, "--server-key", answer.Audiences[0].Publish[0].ServerKey, "--secret-key-file", annFile)
+		p.Logged("subscribed")
+	}
+	metadata, err := spannerapi.NewClient(t.Context(), s.Name+"m", spannerdb.Options(spanner.Addr())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metadata.Close()
+	if _, err := metadata.Apply(t.Context(), []*spannerapi.Mutation{spannerapi.Delete("SpancastKeys", spannerapi.Key{ann})}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range replicas {
+		r.Logged(`a grant has ended.*"identity":"ann@example.com"`)
+		r.Logged(`connection refused.*"key":"` + regexp.QuoteMeta(ann[:8]))
+		r.Stop()
+	}
+}
