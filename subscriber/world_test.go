@@ -44,11 +44,10 @@ type rules struct {
 }
 
 type row struct {
-	at        stamp
-	key       string
-	part      int
-	topic     string
-	published map[string]bool
+	at    stamp
+	key   string
+	part  int
+	topic string
 }
 
 func (r *row) version() string { return r.at.String() + "/tx/00000000/0" }

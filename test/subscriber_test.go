@@ -85,7 +85,6 @@ type stormy struct {
 	server *emulator.Server
 	random *rand.Rand
 	places [2]*place
-	truth  []*harness.Subscriber
 }
 
 type place struct {
