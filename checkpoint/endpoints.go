@@ -15,6 +15,7 @@ func joinEndpoints(publish, recovery []string) []string {
 }
 
 func splitEndpoints(all []string) (publish, recovery []string) {
+	publish = []string{}
 	for _, e := range all {
 		if r, ok := strings.CutPrefix(e, recoverMark); ok {
 			recovery = append(recovery, r)

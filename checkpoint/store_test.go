@@ -235,7 +235,7 @@ func TestStore_ReleaseFinishRemove(t *testing.T) {
 func TestStore_Replicas(t *testing.T) {
 	forEachStore(t, func(t *testing.T, s changestream.Store) {
 		st := newTest(t, s)
-		me := changestream.Replica{ID: "me", Epoch: "00112233445566ff", Endpoints: []string{"tcp://10.0.0.1:5556"}, Capacity: 7, LastSeen: st.at(1)}
+		me := changestream.Replica{ID: "me", Epoch: "00112233445566ff", Endpoints: []string{"tcp://10.0.0.1:5556"}, Recover: []string{"tcp://10.0.0.1:5557"}, Capacity: 7, LastSeen: st.at(1)}
 		you := changestream.Replica{ID: "you", Epoch: "1", Endpoints: []string{}, LastSeen: st.at(2)}
 		st.commit(changestream.Commit{Owner: "me", Now: st.at(1), Replica: &me})
 		st.commit(changestream.Commit{Owner: "you", Now: st.at(2), Replica: &you})
