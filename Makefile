@@ -66,14 +66,14 @@ bench:
 
 # What receiving a message costs with the subscriber package, beside a plain loop.
 bench-subscriber:
-	$(GO) test -run '^$$' -bench Receive -benchtime 200000x -count 3 ./subscriber
+	$(GO) test -run '^$$' -bench 'Receive|Machine' -benchtime 200000x -count 3 ./subscriber
 
 # Subscribers in a storm of failures, for longer than in make test; and more
 # histories of the simulation.
 SOAK ?= 5m
 soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
-	$(GO) test -run TestMachine_Every -rapid.checks 200000 -timeout 2h ./subscriber
+	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
 
 # CURVE and audiences beside bare libzmq, and a thousand clients that connect.
 bench-access:

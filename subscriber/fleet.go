@@ -121,8 +121,8 @@ func (f *fleet) relist(now instant) {
 		}
 	}
 	for epoch := range f.listed {
-		_, gone := f.departed[epoch]
-		if f.publishers[epoch] == nil && !gone && f.missing[epoch] == nil {
+		// One that was given up and is listed (again) is alive after all.
+		if ended := f.departed[epoch]; f.publishers[epoch] == nil && !ended && f.missing[epoch] == nil {
 			f.missing[epoch] = &missing{since: now}
 		}
 	}

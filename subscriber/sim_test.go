@@ -2,6 +2,7 @@ package subscriber
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func (w *world) step(t *rapid.T) {
 	endpoint := rapid.SampledFrom([]string{"pub0", "pub1", "pub2"}).Draw(t, "endpoint")
 	c := w.pipes[endpoint]
 	actions := []string{"commit", "commit", "publish", "publish", "deliver", "deliver", "deliver", "reply", "reply", "time", "take", "save", "resolve",
-		"look", "release", "drop", "cut", "mend", "kill", "stop", "start", "expire", "interrupt", "silence", "restart", "drain", "drain"}
+		"look", "release", "drop", "cut", "mend", "kill", "stop", "start", "expire", "interrupt", "silence", "restart", "late", "drain", "drain"}
 	switch action := rapid.SampledFrom(actions).Draw(t, "action"); action {
 	case "commit":
 		for range rapid.IntRange(1, 4).Draw(t, "n") {
@@ -106,6 +107,8 @@ func (w *world) replica(t *rapid.T, action string, p *pub, i int) {
 		w.take(p, i)
 	case "save":
 		w.save(p)
+	case "late": // its row is too old, and so it is not listed until it is saved again
+		w.rows = slices.DeleteFunc(w.rows, func(epoch string) bool { return epoch == p.epoch })
 	case "look":
 		w.look(p)
 	case "resolve":

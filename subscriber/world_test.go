@@ -182,6 +182,9 @@ func (w *world) save(p *pub) {
 	for part, at := range p.next {
 		part.saved = at
 	}
+	if !slices.Contains(w.rows, p.epoch) {
+		w.rows = append(w.rows, p.epoch)
+	}
 	w.look(p)
 }
 
