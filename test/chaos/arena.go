@@ -22,6 +22,9 @@ type Options struct {
 	Lease   time.Duration
 	Lag     time.Duration // CHECKPOINT_LAG
 	Env     map[string]string
+	// Sharp lets events befall the replica that reads most, always, and when
+	// all that was committed before has been published.
+	Sharp bool
 }
 
 // An Arena is replicas on a change stream, with all that can befall them.
@@ -122,7 +125,7 @@ func (a *Arena) up() (out []*slot) {
 func (a *Arena) pick() *slot {
 	up := a.up()
 	drawn, most := up[a.random.IntN(len(up))], 0
-	if a.random.IntN(4) == 0 {
+	if !a.opt.Sharp && a.random.IntN(4) == 0 {
 		return drawn
 	}
 	for _, s := range up {
@@ -224,6 +227,13 @@ func (a *Arena) settle() {
 		}
 		return err == nil
 	})
+}
+
+// flow waits until changes are published as they are committed.
+func (a *Arena) flow() {
+	a.t.Helper()
+	a.calm()
+	a.until("changes to be published as they are committed", func() bool { return len(a.load.pending(a.sub.has)) < 50 })
 }
 
 // until waits for a condition, and complains if it does not come.

@@ -57,6 +57,9 @@ func onlyEmbedded() []event {
 // happen makes one event, and counts it.
 func (a *Arena) happen(e event) {
 	a.atLeast(2)
+	if a.opt.Sharp {
+		a.flow()
+	}
 	if e.do(a) {
 		a.report.events[e.name]++
 	}
@@ -228,7 +231,7 @@ func failing(a *Arena) bool {
 // end cleanly, and mean nothing.
 func early(a *Arena) bool {
 	a.fault(a.backend.server, emulator.Faults{NoChildRecord: true}, a.between(300*time.Millisecond, time.Second))
-	for _, change := range []emulator.Change{emulator.Split, emulator.Move, emulator.Step}[:1+a.random.IntN(3)] {
+	for _, change := range []emulator.Change{emulator.Step, emulator.Split, emulator.Move}[:1+a.random.IntN(3)] {
 		churn(change)(a)
 	}
 	return true
