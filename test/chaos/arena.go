@@ -208,7 +208,7 @@ func (a *Arena) settle() {
 		s.wake()
 	}
 	a.atLeast(3)
-	a.until("everything committed to be published", func() bool { return len(a.load.pending(a.sub.has)) == 0 })
+	a.drain()
 	if missing := a.load.pending(a.sub.has); len(missing) > 0 {
 		for _, said := range a.testify(missing) {
 			a.t.Log(said)
@@ -229,6 +229,21 @@ func (a *Arena) settle() {
 	})
 }
 
+// drain waits until everything that was committed has been published, as long as
+// that goes on.
+func (a *Arena) drain() {
+	a.t.Helper()
+	for before := -1; ; {
+		n := len(a.load.pending(a.sub.has))
+		if n == 0 || n == before {
+			return
+		}
+		before = n
+		deadline := time.Now().Add(harness.Patience)
+		a.wait(func() bool { return len(a.load.pending(a.sub.has)) == 0 || time.Now().After(deadline) })
+	}
+}
+
 // flow waits until changes are published as they are committed.
 func (a *Arena) flow() {
 	a.t.Helper()
@@ -240,13 +255,18 @@ func (a *Arena) flow() {
 func (a *Arena) until(what string, f func() bool) {
 	a.t.Helper()
 	deadline := time.Now().Add(harness.Patience)
+	met := false
+	a.wait(func() bool { met = f(); return met || time.Now().After(deadline) })
+	if !met {
+		a.t.Errorf("waited %s for %s", harness.Patience, what)
+	}
+}
+
+// wait asks again and again until f says that it is enough.
+func (a *Arena) wait(f func() bool) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !f() {
-		if time.Now().After(deadline) {
-			a.t.Errorf("waited %s for %s", harness.Patience, what)
-			return
-		}
 		<-tick.C
 	}
 }
