@@ -46,7 +46,9 @@ func TestSBOM_NamesTheLibraries(t *testing.T) {
 	if err != nil {
 		t.Skipf("SKIPPED, NOT TESTED: the packages of the build stage are not installed: %v", err)
 	}
-	var bom struct{ Components []struct{ Name, Version, Purl string } }
+	var bom struct {
+		Components []struct{ Name, Version, Purl string }
+	}
 	if err := json.Unmarshal(out, &bom); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
