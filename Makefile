@@ -12,8 +12,9 @@ PACKAGES  := ./...
 RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
+FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench latency docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -53,14 +54,56 @@ fuzz:
 	    echo "$$p $$f"; out=$$($(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | tail -n 1; \
 	  done; done
 
+# The embedded Spanner beside Google's emulator, 10,000 random transactions (in
+# the unit tests: 600); DIFFERENTIAL_SEED=n repeats a run.
+differential:
+	DIFFERENTIAL_TRANSACTIONS=$${DIFFERENTIAL_TRANSACTIONS:-10000} $(GO) test -count=1 -timeout 60m -run Differential -v ./test/differential
+
 # The record path: bytes of a PartialResultSet in, frames out, beside the oracle
 # decoder and spanner.Client with ToStruct, in one run.
 bench:
 	$(GO) test -run '^$$' -bench RecordPath -benchtime $(BENCHTIME) ./publisher
 
+# What receiving a message costs with the subscriber package, beside a plain loop.
+bench-subscriber:
+	$(GO) test -run '^$$' -bench Receive -benchtime 200000x -count 3 ./subscriber
+
+# Subscribers in a storm of failures, for longer than in make test; and more
+# histories of the simulation.
+SOAK ?= 5m
+soak-subscriber:
+	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
+	$(GO) test -run TestMachine_Every -rapid.checks 200000 -timeout 2h ./subscriber
+
 # From commit to subscriber, on Google's emulator.
 latency:
 	$(GO) test -run '^$$' -bench Latency -benchtime 300x ./test
+
+# What a replica costs that has a thousand partitions and nothing to do, and how
+# long partitions are not published when their owner is killed (less the lease)
+# or terminated; FAILOVERS=100 for a long run.
+fleet:
+	$(GO) test -timeout 90m -run '^$$' -bench Idle_ -benchtime 1x ./test
+	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
+
+# Everything that may go wrong, at random, for as long as CHAOS says, and a proof
+# that nothing was skipped, invented or reordered. CHAOS_SEED=N takes the events of
+# an earlier run. chaos-google is the same on Google's emulator.
+chaos:
+	CHAOS=$(or $(CHAOS),30m) $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
+
+chaos-google:
+	CHAOS=$(or $(CHAOS),5m) CHAOS_SPANNER=google $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
+
+# How long partitions are not published after kill -9 and after SIGTERM, FAILOVER
+# times each.
+failover:
+	FAILOVER=$(or $(FAILOVER),20) $(GO) test -count=1 -v -timeout 0 -run TestFailover ./test/chaos
+
+# Backlogs of 5,000,000 records of 1 KB and 1,000 of 5 MB, in bounded memory; the
+# Spanner that holds them takes 9 GB.
+backlog:
+	SPANCAST_BACKLOG=25 $(GO) test -count=1 -v -timeout 0 -run TestBacklog ./test
 
 # The parts of the documentation that are made from the program.
 docs:

@@ -47,6 +47,10 @@ func (e *Error) Error() string { return fmt.Sprintf("%s %s: %s", e.Op, e.Thing, 
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Oldest is, of a position that is too old, the oldest time that can be read;
+// zero if Spanner did not say.
+func (e *Error) Oldest() time.Time { return e.oldest }
+
 // errorText is the first line of an error, without gRPC's frame around it.
 func errorText(err error) string {
 	text := err.Error()

@@ -2,7 +2,6 @@ package changestream
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -44,6 +43,12 @@ type Options struct {
 	// the store's time.
 	Start       func(now time.Time) time.Time
 	OnGapPolicy GapPolicy
+	// End is where to stop, exclusive: Run returns when everything before it
+	// was read and published. The zero time is never.
+	End time.Time
+	// Keep is how long finished partitions stay in the store, for people to
+	// look at; 0: an hour.
+	Keep time.Duration
 
 	QueryWindow        time.Duration // length of one query
 	Heartbeat          time.Duration // 1 s to 5 min; Google's emulator takes 100 ms
@@ -66,15 +71,18 @@ type Stream struct {
 	now   atomic.Pointer[standing]
 }
 
+// maxMutableWindow keeps queries of MUTABLE_KEY_RANGE streams within the 30
+// minutes that Spanner takes, whatever the clocks do.
+const maxMutableWindow = 29 * time.Minute
+
 // New prepares to read a stream. It does not connect.
 func New(o Options) (*Stream, error) {
 	if o.Info.MutableKeyRange {
-		return nil, &Error{Op: "read", Thing: "change stream " + o.Info.Stream, Cause: Refused,
-			Err: errors.New("its partition_mode is MUTABLE_KEY_RANGE, which this version does not read; create it with IMMUTABLE_KEY_RANGE")}
+		o.QueryWindow = min(o.QueryWindow, maxMutableWindow)
 	}
 	s := &Stream{opt: o}
 	s.src = &source{
-		info: o.Info, conns: newConns(o.Dial, o.Info.Database, o.Role),
+		info: o.Info, conns: newConns(o.Dial, o.Info.Database, o.Role), end: o.End,
 		heartbeat: o.Heartbeat, window: o.QueryWindow, stats: &s.stats, log: o.Log,
 	}
 	return s, nil
@@ -83,16 +91,12 @@ func New(o Options) (*Stream, error) {
 // Stats are the stream's counters, live.
 func (s *Stream) Stats() *Stats { return &s.stats }
 
-// Run reads until ctx is done or nothing can be read any more; an error says
-// why. It then stops reading, waits until what it read was published, saves the
+// Run reads until ctx is done, the end that was set, or nothing can be read any
+// more; an error says why. It then stops reading, waits until what it read was published, saves the
 // positions and gives its partitions to others.
 func (s *Stream) Run(ctx context.Context) error {
 	defer s.src.conns.close()
-	c := &scheduler{
-		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result),
-		graph: NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Retention: s.opt.Info.Retention, Keep: keepFinished}),
-	}
-	return c.run(ctx)
+	return newScheduler(s).run(ctx)
 }
 
 // Probe asks for the partitions there are now, to see that the stream can be
@@ -103,8 +107,7 @@ func (s *Stream) Probe(ctx context.Context) (partitions int, err error) {
 	return len(roots), err
 }
 
-// keepFinished is how long finished partitions stay in the store, for people to
-// look at.
+// keepFinished is the default of Options.Keep.
 const keepFinished = time.Hour
 
 // A standing is what a replica knew of all partitions at one moment. Resolved

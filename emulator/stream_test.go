@@ -269,3 +269,58 @@ func TestStream_TableOfANamedSchema(t *testing.T) {
 		})
 	}
 }
+
+// What a synthetic load makes is what a reader would see of inserts: with the
+// timestamp of its time, and spread over the partitions.
+func TestLoad_MakesRecordsThatCanBeRead(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 2}, emulator.GoogleSQL, itemsDDL...)
+	from := f.Now()
+	if _, err := f.Load(limit(t), emulator.Load{Database: database, Stream: "S", Table: "Items", Records: 100}); err != nil {
+		t.Fatal(err)
+	}
+	to := f.Now()
+	records := 0
+	for _, token := range f.tokens(t, to) {
+		rows, err := f.rows(t, token, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, row := range rows {
+			if row.Data == nil {
+				continue
+			}
+			if at := row.Data.CommitTimestamp; at.Before(from) || at.After(to) {
+				t.Errorf("commit timestamp %s", at)
+			}
+			n++
+		}
+		if n == 0 {
+			t.Error("a partition got nothing")
+		}
+		records += n
+	}
+	if records != 100 {
+		t.Errorf("%d records", records)
+	}
+}
+
+// TestLoad_RecordsAreLikeThoseOfCommits: they can be decoded, and no key and no
+// transaction comes twice.
+func TestLoad_RecordsAreLikeThoseOfCommits(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 1}, emulator.GoogleSQL, itemsDDL...)
+	from := f.Now()
+	if n, err := f.Load(limit(t), emulator.Load{Database: database, Stream: "S", Table: "Items", Records: 200}); n != 200 || err != nil {
+		t.Fatal(n, err)
+	}
+	to, seen := f.Now(), map[string]bool{}
+	for _, r := range f.data(t, from, to) {
+		if r.CommitTimestamp.Before(from) || r.CommitTimestamp.After(to) || len(r.Mods) != 1 || seen[r.Mods[0].Keys] || seen[r.ServerTransactionID] {
+			t.Fatalf("%+v", r)
+		}
+		seen[r.Mods[0].Keys], seen[r.ServerTransactionID] = true, true
+	}
+	if len(seen) != 400 {
+		t.Errorf("%d records", len(seen)/2)
+	}
+}

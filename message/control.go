@@ -1,6 +1,10 @@
 package message
 
 import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,6 +46,24 @@ type ResolvedBody struct {
 	// Dropped is how often, in this epoch, some subscriber was too slow and
 	// lost messages.
 	Dropped uint64 `json:"dropped"`
+	// Directory is DirectoryOf the endpoints of the latest hello. Fleet counts
+	// for a subscriber that receives from all of these.
+	Directory string `json:"directory,omitempty"`
+}
+
+// DirectoryOf names a fleet: 16 hex digits, the FNV-1a hash of the epochs of
+// its publishers, sorted.
+func DirectoryOf(endpoints []Endpoint) string {
+	epochs := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		epochs[i] = e.Epoch
+	}
+	slices.Sort(epochs)
+	h := fnv.New64a()
+	for _, e := range epochs {
+		io.WriteString(h, e)
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
 }
 
 // HelloBody says who publishes what.
@@ -54,7 +76,10 @@ type HelloBody struct {
 	Replica      string     `json:"replica"`
 	Epoch        string     `json:"epoch"`
 	Endpoints    []Endpoint `json:"endpoints"` // of the fleet
-	Server       string     `json:"server"`    // program and version
+	// Former are epochs that were in Endpoints of earlier hellos of this
+	// publisher, and are not any more: the latest 100.
+	Former []string `json:"former,omitempty"`
+	Server string   `json:"server"` // program and version
 }
 
 // An Endpoint is where a replica publishes.

@@ -92,6 +92,10 @@ type Attributes struct {
 	Tag         string `json:"tag,omitempty"`
 	System      bool   `json:"system,omitempty"`
 	Traceparent string `json:"traceparent,omitempty"`
+	// Moved is set when the change's partition was another publisher's before:
+	// what was committed before that time was published there, and may still
+	// be on its way from there.
+	Moved string `json:"moved,omitempty"`
 }
 
 // ParseAttributes reads the attributes of a change. Unknown ones are passed

@@ -30,7 +30,7 @@ const (
 // The topics of the control messages in an answer, besides $hello/, $gap/ and
 // <table>/$schema/, which are those of a publisher. The last three end it.
 const (
-	Wait   = "$wait/"   // WaitBody: the request waits for its turn; repeated while it does
+	Wait   = "$wait/"   // WaitBody: the request waits for its turn, or, with 0 before it, for credit; repeated while it does
 	Begin  = "$begin/"  // BeginBody: its turn has come
 	Replay = "$replay/" // ReplayBody: how far the answer is; every second, and when it is of use
 	Live   = "$live/"   // ReplayBody: an open replay has caught up
@@ -55,15 +55,18 @@ type ReplayRequest struct {
 	ID string `json:"id"`
 	// Topics are prefixes, each empty or ending in '/'.
 	Topics []string `json:"topics"`
-	// From is a commit timestamp, inclusive, or a version: what comes after it.
+	// From is a commit timestamp, inclusive; or a version: what comes after it;
+	// or "now".
 	From string `json:"from"`
-	// To is a commit timestamp, exclusive; or "now", the time at which the
-	// request is begun; or empty: then the answer goes on for ever.
+	// To is a commit timestamp, exclusive; or "now"; or empty: then the answer
+	// goes on for ever.
 	To     string `json:"to,omitempty"`
 	Credit Credit `json:"credit"`
 }
 
-// Now, as the end of a replay, is the time at which it begins.
+// Now, as the start or the end of a replay, is the time at which it begins, by
+// Spanner's clock: later than every change that anybody had published when the
+// request was sent. From "now" to "now" tells that time, and nothing else.
 const Now = "now"
 
 // SnapshotRequest asks for rows as they are, or were.

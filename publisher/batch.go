@@ -1,7 +1,9 @@
 package publisher
 
 import (
+	"slices"
 	"strconv"
+	"unsafe"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/internal/jsonscan"
@@ -18,6 +20,16 @@ type batch struct {
 	mark    changestream.Mark
 	done    chan struct{} // closed when it was dealt with, if set
 	size    int64         // of the buffer budget that it holds
+
+	partition changestream.PartitionToken
+	moved     string // attribute of its changes; see message.Attributes
+	owned     lease  // under which it was read
+}
+
+// A lease names an ownership of a partition, for the log.
+type lease struct {
+	partition string
+	epoch     int64
 }
 
 // A span is a piece of a batch's data.
@@ -53,39 +65,106 @@ func (b *batch) reset() {
 // behind too much of one partition.
 const maxBatch = 1 << 30
 
-// add appends the messages of a record.
-func (b *batch) add(c *Change, planner *topics.Planner, body Body) error {
-	rec := c.Record
+// add appends the messages of a record, of those topics that are wanted; nil
+// wants all.
+func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted) error {
+	rec, start, none := c.Record, len(b.data), len(b.entries)
 	b.appendAttributes(rec)
 	record := int32(len(b.records) - 1)
+	defer func() {
+		if wanted != nil && len(b.entries) == none { // nor are its attributes
+			b.data, b.records = b.data[:start], b.records[:record]
+		}
+	}()
 	for i := range rec.Mods {
 		c.Mod, c.Index = &rec.Mods[i], i
 		routes := planner.Routes(rec, c.Mod)
 		if len(routes) == 0 {
 			continue
 		}
+		from, first := len(b.data), len(b.entries)
+		b.makeRoom(c.Mod)
 		e := entry{record: record}
 		e.version = b.appendVersion(rec, i)
 		c.Version = b.at(e.version)
+		if wanted != nil && !wanted.Version(c.Version) {
+			b.data = b.data[:from]
+			continue
+		}
+		if err := b.appendTopics(e, c, routes, wanted); err != nil {
+			return err
+		}
+		if len(b.entries) == first {
+			b.data = b.data[:from]
+			continue
+		}
+		c.Version = b.at(e.version)
 		var err error
-		from := len(b.data)
+		from = len(b.data)
 		if b.data, err = body.Append(b.data, c); err != nil {
 			return err
 		}
-		e.body = b.since(from)
-		for _, route := range routes {
-			e.route, e.topic = route, span{}
-			if _, static := route.Static(); !static {
-				from := len(b.data)
-				if b.data, err = route.Append(b.data, rec, c.Mod); err != nil {
-					return err
-				}
-				e.topic = b.since(from)
-			}
-			b.entries = append(b.entries, e)
+		for k := first; k < len(b.entries); k++ {
+			b.entries[k].body = b.since(from)
 		}
 	}
 	return nil
+}
+
+// appendTopics appends an entry for each topic of a change, or for the first
+// that is wanted.
+func (b *batch) appendTopics(e entry, c *Change, routes []*topics.Route, wanted Wanted) error {
+	for _, route := range routes {
+		e.route, e.topic = route, span{}
+		topic, static := route.Static()
+		if !static {
+			from := len(b.data)
+			var err error
+			if b.data, err = route.Append(b.data, c.Record, c.Mod); err != nil {
+				return err
+			}
+			e.topic = b.since(from)
+		}
+		if wanted == nil {
+			b.entries = append(b.entries, e)
+			continue
+		}
+		if !static {
+			topic = string(b.at(e.topic))
+		}
+		if wanted.Topic(topic) {
+			b.entries = append(b.entries, e)
+			return nil
+		}
+	}
+	return nil
+}
+
+// makeRoom grows the memory of a batch once for a large row change, instead of
+// several times, each with a copy of all.
+func (b *batch) makeRoom(m *changestream.Mod) {
+	const large = 64 << 10
+	if n := len(m.Keys) + len(m.NewValues) + len(m.OldValues); n > large {
+		b.data = slices.Grow(b.data, n+n/64+1<<10)
+	}
+}
+
+// cost is the memory that a batch takes, in bytes.
+func (b *batch) cost() int64 {
+	const each = int64(unsafe.Sizeof(entry{}) + unsafe.Sizeof(recordPart{}))
+	return int64(cap(b.data)) + each*int64(cap(b.entries))
+}
+
+// shrink moves a batch out of memory that is much too large for it: while it
+// waits, nobody else can use that.
+func (b *batch) shrink() {
+	const slack = 16 << 10
+	if cap(b.data) > 2*len(b.data)+slack {
+		b.data = append(make([]byte, 0, len(b.data)), b.data...)
+	}
+	if cap(b.entries) > 2*len(b.entries)+slack/64 {
+		b.entries = append(make([]entry, 0, len(b.entries)), b.entries...)
+	}
 }
 
 func (b *batch) appendVersion(rec *changestream.DataChangeRecord, mod int) span {
@@ -110,6 +189,9 @@ func (b *batch) appendAttributes(rec *changestream.DataChangeRecord) {
 	}
 	if rec.SystemTransaction {
 		d = append(d, `,"system":true`...)
+	}
+	if b.moved != "" {
+		d = append(append(append(d, `,"moved":"`...), b.moved...), '"')
 	}
 	b.data = append(d, '}')
 	b.records = append(b.records, recordPart{schema: rec.Schema, attributes: b.since(from)})

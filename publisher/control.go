@@ -91,7 +91,19 @@ func (o *owner) answer(prefix string) error {
 const maxPrefix = 255
 
 func (o *owner) hello() error {
-	return o.control("", message.Hello, o.opt.Hello())
+	body := o.opt.Hello()
+	o.directory = message.DirectoryOf(body.Endpoints)
+	body.Former = o.fleet.see(body.Endpoints)
+	return o.control("", message.Hello, body)
+}
+
+// direct says hello when the fleet is not the one of the last hello. Resolved
+// messages that follow may count on what the new ones publish.
+func (o *owner) direct() error {
+	if message.DirectoryOf(o.opt.Hello().Endpoints) == o.directory {
+		return nil
+	}
+	return o.hello()
 }
 
 // resolve says how a level stands. What it says of time is asked before what it
@@ -99,7 +111,10 @@ func (o *owner) hello() error {
 // covers is missing in the counts.
 func (o *owner) resolve(level string) error {
 	own, fleet := o.opt.Resolved()
-	body := message.ResolvedBody{Dropped: o.socket.dropped}
+	if err := o.direct(); err != nil {
+		return err
+	}
+	body := message.ResolvedBody{Dropped: o.socket.dropped, Directory: o.directory}
 	if !own.IsZero() {
 		body.Replica = message.FormatTime(own)
 	}

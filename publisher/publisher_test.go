@@ -200,7 +200,7 @@ func TestPublisher_FramesOfAChange(t *testing.T) {
 		t.Errorf("position %v", progress.Position())
 	}
 	g := s.until("Users/UPDATE/$resolved/")
-	if want := `{"replica":"2026-11-20T09:54:00.123456000Z","fleet":"2026-11-20T09:53:59.123456000Z","dropped":0}`; g.body != want || string(g.header.Counters) != "3/3/2" {
+	if want := `{"replica":"2026-11-20T09:54:00.123456000Z","fleet":"2026-11-20T09:53:59.123456000Z","dropped":0,"directory":"cbf29ce484222325"}`; g.body != want || string(g.header.Counters) != "3/3/2" {
 		t.Errorf("resolved: %s %s", g.header.Counters, g.body)
 	}
 }

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"time"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/topics"
@@ -9,7 +10,10 @@ import (
 
 // Sink returns the sink of a partition.
 func (p *Publisher) Sink(partition changestream.Partition) changestream.Sink {
-	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}}
+	return &sink{
+		p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token},
+		holding: p.lineage.begin(partition, time.Now()), owned: lease{partition.Token.Short(), partition.Epoch},
+	}
 }
 
 // A sink builds the batches of one partition, in the goroutine of its reader.
@@ -22,6 +26,8 @@ type sink struct {
 	change  Change
 	schema  *changestream.Schema // of the latest record
 	ignored bool
+	holding holding
+	owned   lease
 }
 
 // Change implements changestream.Sink.
@@ -34,13 +40,17 @@ func (s *sink) Change(rec *changestream.DataChangeRecord) error {
 	}
 	b := s.begin()
 	s.change.Record = rec
-	return b.add(&s.change, s.planner, s.body)
+	return b.add(&s.change, s.planner, s.body, nil)
 }
 
 // begin returns the batch that is being built.
 func (s *sink) begin() *batch {
 	if s.batch == nil {
 		s.batch = s.p.newBatch()
+		s.batch.partition = s.change.Partition
+		if s.holding.moved != "" && time.Since(s.holding.since) < movedFor {
+			s.batch.moved = s.holding.moved
+		}
 		if router := s.p.opt.Router(); router != s.router {
 			s.router, s.planner = router, router.Planner()
 		}
@@ -51,7 +61,7 @@ func (s *sink) begin() *batch {
 // Flush implements changestream.Sink. It waits for room in the buffer.
 func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
 	b := s.begin()
-	b.mark = m
+	b.mark, b.owned = m, s.owned
 	if err := s.p.submit(ctx, b); err != nil {
 		return err // the batch stays, for the next attempt
 	}

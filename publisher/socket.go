@@ -64,7 +64,7 @@ func open(o *Options) (_ *socket, err error) {
 	}
 	for _, endpoint := range o.Bind {
 		if err := s.z.Bind(endpoint); err != nil {
-			return nil, fmt.Errorf("bind %s: %w", endpoint, explain(err))
+			return nil, fmt.Errorf("bind %s: %w", endpoint, Explain(err))
 		}
 		last, err := s.z.GetLastEndpoint()
 		if err != nil {
@@ -74,7 +74,7 @@ func open(o *Options) (_ *socket, err error) {
 	}
 	for _, endpoint := range o.Connect {
 		if err := s.z.Connect(endpoint); err != nil {
-			return nil, fmt.Errorf("connect to %s: %w", endpoint, explain(err))
+			return nil, fmt.Errorf("connect to %s: %w", endpoint, Explain(err))
 		}
 	}
 	return s, nil
@@ -103,8 +103,8 @@ func (s *socket) configure(o *Options) error {
 	return errors.Join(errs...)
 }
 
-// explain adds what to do to errors that people meet.
-func explain(err error) error {
+// Explain adds what to do to errors of binding and connecting that people meet.
+func Explain(err error) error {
 	switch zmq.AsErrno(err) {
 	case zmq.Errno(syscall.EADDRINUSE):
 		return fmt.Errorf("%w; another process has the port, choose another one", err)

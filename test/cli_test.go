@@ -23,7 +23,7 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free := map[string]string{"SPANCAST_BIND": "tcp://127.0.0.1:*", "SPANCAST_HTTP": "none"}
+	free := map[string]string{"SPANCAST_BIND": "tcp://127.0.0.1:*", "SPANCAST_RECOVERY_BIND": "tcp://127.0.0.1:*", "SPANCAST_HTTP": "none"}
 	for name, c := range map[string]struct {
 		env    []string
 		status int
@@ -45,6 +45,8 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 			[]string{"Database not found: projects/spancast/instances/test/databases/nope"}},
 		"taken port": {[]string{"SPANCAST_BIND", "tcp://" + taken.Addr().String()}, 1,
 			[]string{"bind tcp://" + taken.Addr().String() + ": address already in use; another process has the port"}},
+		"taken recovery port": {[]string{"SPANCAST_RECOVERY_BIND", "tcp://" + taken.Addr().String()}, 1,
+			[]string{"SPANCAST_RECOVERY_BIND: bind tcp://" + taken.Addr().String() + ": address already in use; another process has the port"}},
 		"taken HTTP port": {[]string{"SPANCAST_HTTP", taken.Addr().String()}, 1,
 			[]string{"SPANCAST_HTTP: listen on " + taken.Addr().String() + ": bind: address already in use; choose another port, or none"}},
 		"nobody there": {[]string{"SPANNER_EMULATOR_HOST", "127.0.0.1:1"}, 1,
@@ -92,7 +94,7 @@ func TestUsage_IsStatusTwo(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"serv"}, {"serve", "--nope"}, {"serve", "extra"}, {"serve", "--lease=x"}, {"tail", "--format", "xml"}, {"tail", "--topic", "Orders"},
-		{"tail", "--count", "-1"}, {"tail", "--connect", "nonsense"}, {"admin", "nope"}, {"admin", "bootstrap", "--dialect", "mysql"}, {"config", "--output", "x"},
+		{"tail", "--count", "-1"}, {"tail", "--since", "yesterday"}, {"tail", "--connect", "nonsense"}, {"admin", "nope"}, {"admin", "bootstrap", "--dialect", "mysql"}, {"config", "--output", "x"},
 		{"demo", "--emulator", "none"}, {"demo", "--rate", "0"}, {"validate", "--offline"}, {"validate", "--offline", "--lease", "x"},
 	} {
 		if status, _, stderr := harness.Run(t, nil, args...); status != 2 {
@@ -157,7 +159,7 @@ func TestValidate_IsAChecklist(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, spannerdb.Host(t))
 	var list []struct{ Check, Status, Detail string }
-	status, stdout, _ := harness.Run(t, s.with("SPANCAST_CHANGE_STREAM", "Nope", "SPANCAST_METADATA_PREFIX", "Nope", "SPANCAST_HTTP", "none", "SPANCAST_BIND", "tcp://127.0.0.1:*"), "validate", "--json")
+	status, stdout, _ := harness.Run(t, s.with("SPANCAST_CHANGE_STREAM", "Nope", "SPANCAST_METADATA_PREFIX", "Nope", "SPANCAST_HTTP", "none", "SPANCAST_BIND", "tcp://127.0.0.1:*", "SPANCAST_RECOVERY_BIND", "tcp://127.0.0.1:*"), "validate", "--json")
 	if err := json.Unmarshal([]byte(stdout), &list); err != nil || status != 2 {
 		t.Fatalf("exit status %d, %v: %s", status, err, stdout)
 	}
@@ -165,7 +167,7 @@ func TestValidate_IsAChecklist(t *testing.T) {
 	for _, c := range list {
 		got[c.Check] = c.Status
 	}
-	for check, want := range map[string]string{"configuration": "ok", "change stream": "FAIL", "reading": "skip", "metadata tables": "FAIL", "SPANCAST_BIND": "ok"} {
+	for check, want := range map[string]string{"configuration": "ok", "change stream": "FAIL", "reading": "skip", "metadata tables": "FAIL", "SPANCAST_BIND": "ok", "SPANCAST_RECOVERY_BIND": "ok"} {
 		if got[check] != want {
 			t.Errorf("%s: %q, want %q", check, got[check], want)
 		}

@@ -14,7 +14,7 @@ import zmq
 TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
 HEADER = re.compile(rf"({TIMESTAMP})/([^ /]+)/([^ /]+)/(\d+) ([0-9a-f]{{16}}) (\d+(?:/\d+)*) (\{{.*\}})")
 ALWAYS = {"table", "op", "capture", "schema", "records", "partitions", "last"}
-SOMETIMES = {"tag", "system", "traceparent"}
+SOMETIMES = {"tag", "system", "traceparent", "moved"}
 
 
 def check(ok, what, message):

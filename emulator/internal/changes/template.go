@@ -79,17 +79,16 @@ func (s *Stream) AppendLoad(t *Template, n int, at store.Timestamp) {
 	if s.dropped {
 		return
 	}
-	var stamp [len(stampForm)]byte
-	Time(at).AppendFormat(stamp[:0], stampForm)
-	for i := range n {
+	s.text = appendMicros(s.text[:0], Time(at)) // as long as the mark's
+	for range n {
 		t.transactions++
-		copy(t.data[t.stamp:], stamp[:])
+		copy(t.data[t.stamp:], s.text)
 		putDigits(t.data[t.id:t.id+len(idMark)], t.transactions)
 		for _, key := range t.keys {
 			putDigits(t.data[key:key+19], t.next)
 		}
 		t.next++
-		p := s.open[(int(t.transactions)+i)%len(s.open)]
+		p := s.open[int(t.transactions)%len(s.open)]
 		p.written++
 		s.store(p, at, t.data)
 	}

@@ -22,6 +22,7 @@ func newServe(cfg *config.Loaded) *cobra.Command {
 			if err := checked(cfg, "DATABASE", "CHANGE_STREAM"); err != nil {
 				return err
 			}
+			service.LimitMemory(int64(cfg.MaxBuffer))
 			log, level := newLogger(cfg)
 			followSignals(cmd.Context(), log, level)
 			s, err := service.Open(cmd.Context(), cfg, log, level)

@@ -32,12 +32,13 @@ type Config struct {
 	QueryWindow time.Duration `split_words:"true" default:"2m" desc:"length of one query of a partition"`
 	Heartbeat   time.Duration `split_words:"true" default:"2s" desc:"interval of the change stream's heartbeats, 1s to 5m (Google's emulator: from 100ms)"`
 
-	Bind        Endpoints `split_words:"true" default:"tcp://127.0.0.1:5556" desc:"endpoints that the PUB socket binds, comma separated, or none"`
-	Connect     Endpoints `split_words:"true" desc:"forwarders that the PUB socket connects to, comma separated"`
-	Advertise   Endpoints `split_words:"true" desc:"endpoints that subscribers are told; derived from those bound when empty"`
-	ForwardBind Endpoints `split_words:"true" default:"tcp://127.0.0.1:5555" desc:"endpoints that spancast forward binds for publishers, comma separated"`
-	HTTP        Listen    `default:"127.0.0.1:8080" desc:"host:port of health checks, metrics, API and status page, or none"`
-	Profile     bool      `default:"false" desc:"offer profiles at /debug/pprof/ of that port, to this machine only"`
+	Bind         Endpoints `split_words:"true" default:"tcp://127.0.0.1:5556" desc:"endpoints that the PUB socket binds, comma separated, or none"`
+	Connect      Endpoints `split_words:"true" desc:"forwarders that the PUB socket connects to, comma separated"`
+	Advertise    Endpoints `split_words:"true" desc:"endpoints that subscribers are told; derived from those bound when empty"`
+	RecoveryBind Endpoints `split_words:"true" default:"tcp://127.0.0.1:5557" desc:"endpoints that the recovery socket (ROUTER) binds, comma separated, or none"`
+	ForwardBind  Endpoints `split_words:"true" default:"tcp://127.0.0.1:5555" desc:"endpoints that spancast forward binds for publishers, comma separated"`
+	HTTP         Listen    `default:"127.0.0.1:8080" desc:"host:port of health checks, metrics, API and status page, or none"`
+	Profile      bool      `default:"false" desc:"offer profiles at /debug/pprof/ of that port, to this machine only"`
 
 	Topic          Template `split_words:"true" default:"{table}/{op}/" desc:"topic template; see docs/topics.md"`
 	TopicRulesFile string   `split_words:"true" desc:"YAML file of topic rules; see docs/topics.md"`

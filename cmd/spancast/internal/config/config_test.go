@@ -14,7 +14,7 @@ import (
 // defaults.
 var specified = map[string]string{
 	"DATABASE": "", "CHANGE_STREAM": "", "METADATA_DATABASE": "", "SPANNER_ENDPOINT": "", "METADATA_ENDPOINT": "", "METADATA_PREFIX": "Spancast",
-	"DATABASE_ROLE": "", "START_AT": "now", "ON_GAP": "stop", "QUERY_WINDOW": "2m", "HEARTBEAT": "2s", "BIND": "tcp://127.0.0.1:5556", "CONNECT": "",
+	"DATABASE_ROLE": "", "START_AT": "now", "ON_GAP": "stop", "QUERY_WINDOW": "2m", "HEARTBEAT": "2s", "BIND": "tcp://127.0.0.1:5556", "CONNECT": "", "RECOVERY_BIND": "tcp://127.0.0.1:5557",
 	"ADVERTISE": "", "HTTP": "127.0.0.1:8080", "TOPIC": "{table}/{op}/", "TOPIC_RULES_FILE": "", "FORMAT": "native", "SEND_HWM": "20000",
 	"SLOW_SUBSCRIBER": "drop", "BLOCK_TIMEOUT": "5s", "ZMTP_HEARTBEAT": "0s", "MAX_BUFFER": "256MiB", "RESOLVED_INTERVAL": "1s",
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
@@ -25,7 +25,7 @@ var specified = map[string]string{
 var others = map[string]string{
 	"DATABASE": "projects/p/instances/i/databases/d", "CHANGE_STREAM": "S", "METADATA_DATABASE": "projects/p/instances/i/databases/m",
 	"SPANNER_ENDPOINT": "localhost:9010", "METADATA_ENDPOINT": "[::1]:9011", "METADATA_PREFIX": "Cast_2", "DATABASE_ROLE": "reader", "START_AT": "10m0s",
-	"ON_GAP": "skip", "QUERY_WINDOW": "1m", "HEARTBEAT": "5s", "BIND": "tcp://127.0.0.1:1,ipc:///tmp/x", "CONNECT": "tcp://localhost:2", "ADVERTISE": "tcp://h:3",
+	"ON_GAP": "skip", "QUERY_WINDOW": "1m", "HEARTBEAT": "5s", "BIND": "tcp://127.0.0.1:1,ipc:///tmp/x", "CONNECT": "tcp://localhost:2", "ADVERTISE": "tcp://h:3", "RECOVERY_BIND": "tcp://127.0.0.1:7",
 	"HTTP": "none", "TOPIC": "{table}/{key}/", "TOPIC_RULES_FILE": "rules.yaml", "FORMAT": "debezium", "SEND_HWM": "7", "SLOW_SUBSCRIBER": "block",
 	"BLOCK_TIMEOUT": "1s", "ZMTP_HEARTBEAT": "5s", "MAX_BUFFER": "1GiB", "RESOLVED_INTERVAL": "2s", "CHECKPOINT_INTERVAL": "2s", "CHECKPOINT_LAG": "3s",
 	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
@@ -219,5 +219,14 @@ func TestSizes(t *testing.T) {
 		if err := s.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q: %d, want an error", text, s)
 		}
+	}
+}
+
+func TestValidate_AQueryIsLongerThanAHeartbeat(t *testing.T) {
+	clearEnv(t)
+	t.Setenv(Prefix+"_QUERY_WINDOW", "5s")
+	t.Setenv(Prefix+"_HEARTBEAT", "5s")
+	if err := Load().Validate(); err == nil || !strings.Contains(err.Error(), "SPANCAST_QUERY_WINDOW: 5s is not longer than SPANCAST_HEARTBEAT (5s)") {
+		t.Errorf("got %v", err)
 	}
 }

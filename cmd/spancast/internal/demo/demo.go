@@ -91,7 +91,7 @@ func (o *Options) startSpanner(ctx context.Context) (address string, stop func()
 func configure(address string) (*config.Loaded, error) {
 	cfg := config.Defaults()
 	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), page()
-	cfg.Bind = config.Endpoints{"tcp://127.0.0.1:*"}
+	cfg.Bind, cfg.RecoveryBind = config.Endpoints{"tcp://127.0.0.1:*"}, config.Endpoints{"tcp://127.0.0.1:*"}
 	return cfg, cfg.Validate()
 }
 
@@ -134,9 +134,10 @@ func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
 		}()
 	}
 	run("replica", s.Run)
+	began := time.Now()
 	run("workload", func(ctx context.Context) error { return workload(ctx, client, o.Rate) })
 	run("subscriber", func(ctx context.Context) error {
-		return tail.Run(ctx, tail.Options{Connect: s.Endpoints(), Topics: []string{""}, Format: tail.Text, Count: o.Count, Out: o.Out, Log: o.Log, Colour: o.Colour})
+		return tail.Run(ctx, tail.Options{Connect: s.Endpoints(), Topics: []string{""}, Since: began, Format: tail.Text, Count: o.Count, Out: o.Out, Log: o.Log, Colour: o.Colour})
 	})
 	return errors.Join(<-results, <-results, <-results)
 }

@@ -83,6 +83,9 @@ func (c *checker) stream(ctx context.Context) {
 	var err error
 	c.source, c.info, err = Describe(ctx, c.cfg)
 	detail := fmt.Sprintf("%s of %s, %s, kept for %.0fh", c.info.Stream, c.info.Database, c.info.Dialect, c.info.Retention.Hours())
+	if c.info.MutableKeyRange {
+		detail += ", MUTABLE_KEY_RANGE"
+	}
 	if !c.add("change stream", detail, err) {
 		c.note("reading", Skipped, "needs the change stream")
 		return
@@ -132,9 +135,14 @@ func (c *checker) tables(ctx context.Context) {
 
 // listen checks that the ports are free.
 func (c *checker) listen() {
-	for _, endpoint := range c.cfg.Bind {
-		if address, ok := strings.CutPrefix(endpoint, "tcp://"); ok {
-			c.port(config.Prefix+"_BIND", strings.NewReplacer("//*", "", ":*", ":0", "*:", ":").Replace(address))
+	for _, bind := range []struct {
+		name      string
+		endpoints config.Endpoints
+	}{{"_BIND", c.cfg.Bind}, {"_RECOVERY_BIND", c.cfg.RecoveryBind}} {
+		for _, endpoint := range bind.endpoints {
+			if address, ok := strings.CutPrefix(endpoint, "tcp://"); ok {
+				c.port(config.Prefix+bind.name, strings.NewReplacer("//*", "", ":*", ":0", "*:", ":").Replace(address))
+			}
 		}
 	}
 	if c.cfg.HTTP != "" {

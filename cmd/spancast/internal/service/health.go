@@ -90,7 +90,7 @@ func (s *Service) report(ctx context.Context) {
 			p, r := s.pub.Stats(), s.stream.Stats()
 			s.log.Info("status", "partitions", s.stream.Owned(), "resolved", own, "fleet_resolved", fleet, "messages", p.Messages.Load(),
 				"subscriptions", p.Subscriptions.Load(), "slow", p.Slow.Load(), "buffered_bytes", p.Buffered.Load(),
-				"retries", r.Retries.Load(), "early_ends", r.EarlyEnds.Load(), "gaps", r.Gaps.Load())
+				"retries", r.Retries.Load(), "early_ends", r.EarlyEnds.Load(), "move_ins", r.MoveIns.Load(), "gaps", r.Gaps.Load())
 		}
 	}
 }

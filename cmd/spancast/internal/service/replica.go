@@ -59,11 +59,11 @@ func (s *Service) hello() message.HelloBody {
 	h := message.HelloBody{
 		Format: message.Format, Database: s.info.Database, ChangeStream: s.info.Stream, Dialect: string(s.info.Dialect), BodyFormat: string(s.cfg.Format),
 		Replica: s.replica.ID, Epoch: s.replica.Epoch, Server: "spancast " + version.Number,
-		Endpoints: []message.Endpoint{{Replica: s.replica.ID, Epoch: s.replica.Epoch, Publish: s.replica.Endpoints}},
+		Endpoints: []message.Endpoint{{Replica: s.replica.ID, Epoch: s.replica.Epoch, Publish: s.replica.Endpoints, Recover: s.replica.Recover}},
 	}
 	for _, r := range s.stream.Replicas() {
 		if r.ID != s.replica.ID {
-			h.Endpoints = append(h.Endpoints, message.Endpoint{Replica: r.ID, Epoch: r.Epoch, Publish: r.Endpoints})
+			h.Endpoints = append(h.Endpoints, message.Endpoint{Replica: r.ID, Epoch: r.Epoch, Publish: r.Endpoints, Recover: r.Recover})
 		}
 	}
 	return h
@@ -74,6 +74,9 @@ func (s *Service) banner() string {
 	where := "publishing on " + strings.Join(s.pub.Endpoints(), ", ")
 	if len(s.cfg.Connect) > 0 {
 		where = strings.TrimPrefix(where+", to "+strings.Join(s.cfg.Connect, ", "), "publishing on , ")
+	}
+	if len(s.replica.Recover) > 0 {
+		where += ", recovery on " + strings.Join(s.recovery.Endpoints(), ", ")
 	}
 	try := "spancast tail"
 	if e := s.pub.Endpoints(); len(e) > 0 {

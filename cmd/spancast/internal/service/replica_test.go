@@ -23,3 +23,13 @@ func TestNewReplica_IsNewEveryTime(t *testing.T) {
 		t.Errorf("%+v, %+v", a, b)
 	}
 }
+
+func TestWithHost_TakesTheAdvertisedHostAndTheOwnPort(t *testing.T) {
+	bound := []string{"tcp://10.0.0.7:5557", "ipc:///run/x"}
+	if got := withHost(bound, nil); got[0] != bound[0] {
+		t.Errorf("%q", got)
+	}
+	if got := withHost(bound, []string{"ipc:///run/y", "tcp://cast.example:443", "tcp://other:1"}); got[0] != "tcp://cast.example:5557" || got[1] != bound[1] {
+		t.Errorf("%q", got)
+	}
+}

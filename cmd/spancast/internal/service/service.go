@@ -26,6 +26,7 @@ import (
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 	"github.com/spancast/spancast/cmd/spancast/internal/web"
 	"github.com/spancast/spancast/publisher"
+	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/topics"
 )
 
@@ -45,11 +46,12 @@ type Service struct {
 	source  *spanner.Client
 	store   *spanner.Client
 
-	router  atomic.Pointer[topics.Router]
-	rules   *topics.RulesFile
-	pub     *publisher.Publisher
-	stream  *changestream.Stream
-	leaving atomic.Bool
+	router   atomic.Pointer[topics.Router]
+	rules    *topics.RulesFile
+	pub      *publisher.Publisher
+	recovery *recovery.Server // nil when there is none to be
+	stream   *changestream.Stream
+	leaving  atomic.Bool
 
 	telemetry *telemetry.Telemetry
 	kept      *telemetry.Store // the metadata tables, measured
@@ -71,7 +73,7 @@ func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog
 			s.Close()
 		}
 	}()
-	for _, step := range []func(context.Context) error{s.openTelemetry, s.connect, s.openTopics, s.openPublisher, s.openStream, s.openWeb} {
+	for _, step := range []func(context.Context) error{s.openTelemetry, s.connect, s.openTopics, s.openPublisher, s.openRecovery, s.openStream, s.openWeb} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -172,7 +174,7 @@ func (s *Service) openStream(context.Context) (err error) {
 // stopped, what was read published, positions saved and partitions given back,
 // sockets emptied.
 func (s *Service) Run(ctx context.Context) error {
-	s.log.Info(s.banner())
+	s.log.Info(s.banner(), "replica", s.replica.ID, "epoch", s.replica.Epoch)
 	if page := s.Page(); page != "" {
 		s.log.Info("status page: " + page)
 	}
@@ -187,11 +189,17 @@ func (s *Service) Run(ctx context.Context) error {
 		published <- err
 	}()
 	context.AfterFunc(reading, func() { s.leaving.Store(true) })
+	recovered := make(chan error, 1)
+	go func() {
+		err := s.recover(beside)
+		stopReading(err)
+		recovered <- err
+	}()
 	others := s.startOthers(beside)
 	err := s.stream.Run(reading)
 	s.leaving.Store(true)
 	stopBeside()
-	err = errors.Join(err, <-published)
+	err = errors.Join(err, <-published, <-recovered)
 	others()
 	if err == nil {
 		s.log.Info("ended", "messages", s.pub.Stats().Messages.Load())

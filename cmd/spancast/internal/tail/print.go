@@ -11,10 +11,13 @@ import (
 
 	"github.com/spancast/spancast/internal/jsonscan"
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/subscriber"
 )
 
 // A printer prints changes.
-type printer interface{ change(m *Message) error }
+type printer interface {
+	change(c *subscriber.Change) error
+}
 
 func newPrinter(o Options) printer {
 	if o.Format == JSON {
@@ -26,10 +29,10 @@ func newPrinter(o Options) printer {
 // jsonPrinter prints a JSON object a line.
 type jsonPrinter struct{ e *json.Encoder }
 
-func (p *jsonPrinter) change(m *Message) error {
-	body := json.RawMessage(m.Body)
+func (p *jsonPrinter) change(c *subscriber.Change) error {
+	body := json.RawMessage(c.Body)
 	if !json.Valid(body) {
-		body, _ = json.Marshal(string(m.Body))
+		body, _ = json.Marshal(string(c.Body))
 	}
 	p.e.SetEscapeHTML(false)
 	return p.e.Encode(struct {
@@ -39,7 +42,7 @@ func (p *jsonPrinter) change(m *Message) error {
 		Counters   string          `json:"counters"`
 		Attributes json.RawMessage `json:"attributes"`
 		Body       json.RawMessage `json:"body"`
-	}{m.Topic, string(m.Header.Version), m.Epoch, string(m.Header.Counters), json.RawMessage(m.Header.Attributes), body})
+	}{c.Topic, string(c.Header.Version), string(c.Header.Epoch), string(c.Header.Counters), json.RawMessage(c.Header.Attributes), body})
 }
 
 // textPrinter prints a change on a line for people:
@@ -66,26 +69,26 @@ func (p *textPrinter) paint(code, s string) string {
 	return code + s + plain
 }
 
-func (p *textPrinter) change(m *Message) error {
-	a, err := message.ParseAttributes(m.Header.Attributes)
+func (p *textPrinter) change(c *subscriber.Change) error {
+	a, err := c.Attributes()
 	if err != nil {
 		return err
 	}
-	clock := m.Version.CommitTimestamp[11:26]
+	clock := string(c.Header.Version[11:26])
 	op := map[string]string{"INSERT": green, "UPDATE": yellow, "DELETE": red}[a.Op]
-	_, err = fmt.Fprintf(p.out, "%s  %s  %s  %s\n", p.paint(dim, clock), p.paint(op, fmt.Sprintf("%-6s", a.Op)), p.paint(bold, a.Table), p.row(m, a))
+	_, err = fmt.Fprintf(p.out, "%s  %s  %s  %s\n", p.paint(dim, clock), p.paint(op, fmt.Sprintf("%-6s", a.Op)), p.paint(bold, a.Table), p.row(c, a))
 	return err
 }
 
 // row prints what a body says of a row; one that is not native, as it is.
-func (p *textPrinter) row(m *Message, a message.Attributes) string {
+func (p *textPrinter) row(c *subscriber.Change, a message.Attributes) string {
 	var body struct {
 		Keys json.RawMessage `json:"keys"`
 		New  json.RawMessage `json:"new_values"`
 		Old  json.RawMessage `json:"old_values"`
 	}
-	if json.Unmarshal(m.Body, &body) != nil || body.Keys == nil {
-		return shorten(string(m.Body), 200)
+	if json.Unmarshal(c.Body, &body) != nil || body.Keys == nil {
+		return shorten(string(c.Body), 200)
 	}
 	var parts []string
 	walk(body.Keys, func(name, value string) { parts = append(parts, p.paint(bold, name+"="+value)) })

@@ -8,25 +8,28 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"syscall"
 	"time"
 
-	zmq "github.com/pebbe/zmq4"
-
-	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/subscriber"
 )
 
 // Options of a tail.
 type Options struct {
-	Connect []string // endpoints of publishers or forwarders
-	Topics  []string // prefixes that end in '/', or the empty one for all
-	Format  Format
-	Count   int           // changes to print; 0: no limit
-	Timeout time.Duration // for Count changes, or for any; 0: no limit
-	Verify  bool
-	Out     io.Writer    // changes
-	Log     *slog.Logger // what is said about them
-	Colour  bool
+	Connect  []string  // endpoints of publishers or forwarders
+	Recover  []string  // recovery endpoints, besides those that publishers name
+	Topics   []string  // prefixes that end in '/', or the empty one for all
+	Since    time.Time // commit timestamp; zero: now
+	Snapshot bool
+	Tables   []string // of the snapshot; none: all
+	Follow   bool
+	Cursor   string // file; empty: none
+	Format   Format
+	Count    int           // changes to print; 0: no limit
+	Timeout  time.Duration // for Count changes, or for any; 0: no limit
+	Verify   bool
+	Out      io.Writer    // changes
+	Log      *slog.Logger // what is said about them
+	Colour   bool
 }
 
 // Format is how changes are printed.
@@ -44,143 +47,87 @@ var (
 	ErrFaults  = errors.New("not everything was as it should be")
 )
 
-// pollInterval is how often a tail looks whether it is to end.
-const pollInterval = 100 * time.Millisecond
-
-// A Tail prints the changes of its topics.
-type Tail struct {
-	opt      Options
-	print    printer
-	verify   *Verifier
-	socket   *zmq.Socket
-	seen     int
-	answered map[string]bool // epochs that have answered
+// A tail prints the changes of its topics.
+type tail struct {
+	opt    Options
+	print  printer
+	verify *Verifier
+	sub    *subscriber.Subscriber
+	seen   int
+	lived  bool
+	enough context.CancelFunc
 }
 
 // Run prints changes until ctx is done, Count have come or Timeout is over. With
-// Verify it returns ErrFaults when something was missing, wrong or out of order.
-func Run(ctx context.Context, o Options) error {
-	for _, topic := range o.Topics {
-		if _, ok := message.Level(topic); !ok {
-			return fmt.Errorf("topic %q does not end in /: it would match other names that begin like it, and losses could not be told", topic)
+// Verify it returns ErrFaults when something was missing for good, wrong or out
+// of order.
+func Run(ctx context.Context, o Options) (err error) {
+	t := &tail{opt: o, print: newPrinter(o), verify: NewVerifier()}
+	so := subscriber.Options{
+		Connect: o.Connect, Recover: o.Recover, Topics: o.Topics, Snapshot: o.Snapshot, Tables: o.Tables, Follow: o.Follow,
+		Since: o.Since, OnLive: t.live, Log: o.Log,
+	}
+	if o.Cursor != "" {
+		so.Cursor = subscriber.FileCursor(o.Cursor)
+	}
+	if t.sub, err = subscriber.New(so); err != nil {
+		return err
+	}
+	return t.run(ctx)
+}
+
+func (t *tail) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t.enough = cancel
+	if t.opt.Timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, t.opt.Timeout)
+		defer cancel()
+	}
+	complain := time.AfterFunc(2*time.Second, func() {
+		if t.sub.Stats().Epochs == 0 {
+			t.opt.Log.Warn("nobody answers yet, still trying", "connect", t.opt.Connect)
 		}
+	})
+	defer complain.Stop()
+	err := t.sub.Run(ctx, t.change)
+	if err == nil && t.opt.Count > 0 && t.seen < t.opt.Count && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %d of %d changes came in %s", ErrTimeout, t.seen, t.opt.Count, t.opt.Timeout)
 	}
-	t := &Tail{opt: o, print: newPrinter(o), verify: NewVerifier(o.Topics), answered: make(map[string]bool)}
-	zctx, err := zmq.NewContext()
-	if err != nil {
-		return err
-	}
-	defer zctx.Term()
-	if t.socket, err = zctx.NewSocket(zmq.SUB); err != nil {
-		return err
-	}
-	defer t.socket.Close()
-	if err := t.open(); err != nil {
-		return err
-	}
-	err = t.loop(ctx)
-	if o.Verify {
+	if t.opt.Verify {
 		err = errors.Join(err, t.summary())
 	}
 	return err
 }
 
-func (t *Tail) open() error {
-	errs := []error{t.socket.SetLinger(0), t.socket.SetRcvhwm(200_000), t.socket.SetSndhwm(0), t.socket.SetRcvtimeo(pollInterval),
-		t.socket.SetReconnectIvl(100 * time.Millisecond), t.socket.SetReconnectIvlMax(5 * time.Second), t.socket.SetIpv6(true)}
-	for _, topic := range t.opt.Topics {
-		errs = append(errs, t.socket.SetSubscribe(topic))
+// live says that the subscription is active, once.
+func (t *tail) live() {
+	if !t.lived {
+		t.lived = true
+		t.opt.Log.Info("subscribed", "topics", t.opt.Topics)
 	}
-	for _, kind := range []string{message.Hello, message.Bye, message.Gap} {
-		errs = append(errs, t.socket.SetSubscribe(kind))
-	}
-	for _, endpoint := range t.opt.Connect {
-		if err := t.socket.Connect(endpoint); err != nil {
-			errs = append(errs, fmt.Errorf("connect to %q: %w; an endpoint looks like tcp://127.0.0.1:5556", endpoint, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
-func (t *Tail) loop(ctx context.Context) error {
-	began := time.Now()
-	complained := false
-	for t.opt.Count == 0 || t.seen < t.opt.Count {
-		if ctx.Err() != nil {
-			return nil
-		}
-		if t.opt.Timeout > 0 && time.Since(began) > t.opt.Timeout {
-			return t.timedOut()
-		}
-		if len(t.answered) == 0 && !complained && time.Since(began) > 2*time.Second {
-			complained = true
-			t.opt.Log.Warn("nobody answers yet, still trying", "connect", t.opt.Connect)
-		}
-		frames, err := t.socket.RecvMessageBytes(0)
-		if zmq.AsErrno(err) == zmq.Errno(syscall.EAGAIN) || zmq.AsErrno(err) == zmq.Errno(syscall.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("receive: %w", err)
-		}
-		if err := t.message(frames); err != nil {
-			return err
-		}
+// change deals with one change.
+func (t *tail) change(_ context.Context, c *subscriber.Change) error {
+	for _, finding := range t.verify.See(c) {
+		t.opt.Log.Warn(finding, "topic", c.Topic, "version", string(c.Header.Version))
+	}
+	if err := t.print.change(c); err != nil {
+		return err
+	}
+	if t.seen++; t.seen == t.opt.Count {
+		t.enough()
 	}
 	return nil
 }
 
-func (t *Tail) timedOut() error {
-	if t.opt.Count == 0 {
-		return nil // it was to print for that long
-	}
-	return fmt.Errorf("%w: %d of %d changes came in %s", ErrTimeout, t.seen, t.opt.Count, t.opt.Timeout)
-}
-
-// message deals with one message.
-func (t *Tail) message(frames [][]byte) error {
-	m, err := Parse(frames)
-	if err != nil {
-		t.verify.Malformed()
-		t.opt.Log.Error("a message that is not Spancast's", "error", err, "frames", len(frames))
-		return nil
-	}
-	t.answer(m)
-	for _, finding := range t.verify.See(m) {
-		t.opt.Log.Warn(finding.Text, "topic", m.Topic, "version", m.Version)
-	}
-	if m.Kind != "" {
-		t.control(m)
-		return nil
-	}
-	t.seen++
-	return t.print.change(m)
-}
-
-// answer notes that a publisher has answered the subscription.
-func (t *Tail) answer(m *Message) {
-	if t.answered[m.Epoch] {
-		return
-	}
-	t.answered[m.Epoch] = true
-	t.opt.Log.Info("subscribed", "topics", t.opt.Topics, "epoch", m.Epoch)
-}
-
-func (t *Tail) control(m *Message) {
-	switch m.Kind {
-	case message.Bye:
-		t.opt.Log.Info("a publisher has ended", "epoch", m.Epoch)
-	case message.Gap:
-		t.opt.Log.Error("changes are lost for good: they are older than what the change stream keeps", "gap", string(m.Body))
-	}
-}
-
-func (t *Tail) summary() error {
-	s := t.verify.Summary()
-	t.opt.Log.Info("verified", "changes", s.Changes, "duplicates", s.Duplicates, "gaps", s.Gaps, "lost", s.Lost,
-		"out_of_order", s.OutOfOrder, "malformed", s.Malformed, "epochs", s.Epochs)
-	if s.Gaps+s.OutOfOrder+s.Malformed > 0 {
-		return fmt.Errorf("%w: %d gaps (%d changes lost), %d out of order, %d malformed", ErrFaults, s.Gaps, s.Lost, s.OutOfOrder, s.Malformed)
+func (t *tail) summary() error {
+	s, v := t.sub.Stats(), t.verify.Summary()
+	t.opt.Log.Info("verified", "changes", t.seen, "duplicates", s.Duplicates, "gaps", s.Gaps, "lost", s.Lost, "replayed", s.Replayed, "unrecovered", s.Unrecovered,
+		"twice", v.Twice, "out_of_order", v.OutOfOrder, "malformed", s.Malformed, "epochs", s.Epochs)
+	if s.Unrecovered+s.Malformed+v.Twice+v.OutOfOrder > 0 {
+		return fmt.Errorf("%w: %d gaps that could not be recovered, %d changes twice, %d out of order, %d malformed messages", ErrFaults, s.Unrecovered, v.Twice, v.OutOfOrder, s.Malformed)
 	}
 	return nil
 }

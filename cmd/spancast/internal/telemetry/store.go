@@ -40,6 +40,10 @@ func (s *Store) View(ctx context.Context) (changestream.View, error) {
 	return view, err
 }
 
+// Present implements changestream.Store. It is not measured, and no sign of life:
+// what asks is not the loop that the watchdog looks after.
+func (s *Store) Present(ctx context.Context) ([]string, error) { return s.of.Present(ctx) }
+
 // Commit implements changestream.Store.
 func (s *Store) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
 	ctx, end := s.begin(ctx, "checkpoint", s.t.commits, attribute.Int("spancast.updates", len(c.Updates)), attribute.Int("spancast.takes", len(c.Takes)))

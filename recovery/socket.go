@@ -1,0 +1,227 @@
+package recovery
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/publisher"
+)
+
+const (
+	// maxRequest bounds a frame of a request, in bytes.
+	maxRequest = 16 << 10
+	// maxQueued is the number of messages queued in the socket for one client.
+	maxQueued = 1000
+	// handshakeTime is how long a connection may stay without a handshake.
+	handshakeTime = 5 * time.Second
+	wakeEndpoint  = "inproc://wake"
+)
+
+var (
+	// errFull is returned when a client's queue has no room.
+	errFull = errors.New("the client does not read")
+	// errAbsent is returned when a client has gone.
+	errAbsent = errors.New("the client has gone")
+)
+
+// A socket is a ROUTER socket, and a way to interrupt the wait for it. All but
+// wake is for one goroutine.
+type socket struct {
+	ctx    *zmq.Context
+	z      *zmq.Socket
+	woken  *zmq.Socket
+	poller *zmq.Poller
+	bound  []string // endpoints, with the ports that were chosen
+
+	mu      sync.Mutex // of waker
+	waker   *zmq.Socket
+	pending atomic.Bool // a wake that was not noticed yet
+}
+
+func open(o *Options) (_ *socket, err error) {
+	s := &socket{}
+	defer func() {
+		if err != nil {
+			s.close(0)
+		}
+	}()
+	if s.ctx, err = zmq.NewContext(); err != nil {
+		return nil, err
+	}
+	if s.z, err = s.ctx.NewSocket(zmq.ROUTER); err != nil {
+		return nil, err
+	}
+	if err := s.configure(o); err != nil {
+		return nil, fmt.Errorf("configure the ROUTER socket: %w", err)
+	}
+	if err := s.openWaker(); err != nil {
+		return nil, err
+	}
+	for _, endpoint := range o.Bind {
+		if err := s.z.Bind(endpoint); err != nil {
+			return nil, fmt.Errorf("bind %s: %w", endpoint, publisher.Explain(err))
+		}
+		last, err := s.z.GetLastEndpoint()
+		if err != nil {
+			return nil, err
+		}
+		s.bound = append(s.bound, strings.TrimRight(last, "\x00"))
+	}
+	s.poller = zmq.NewPoller()
+	s.poller.Add(s.z, zmq.POLLIN)
+	s.poller.Add(s.woken, zmq.POLLIN)
+	return s, nil
+}
+
+func (s *socket) configure(o *Options) error {
+	errs := []error{
+		s.z.SetRouterMandatory(1), // a client that has gone is noticed, and a full queue is not a loss
+		s.z.SetSndhwm(maxQueued),
+		s.z.SetRcvhwm(maxQueued),
+		s.z.SetMaxmsgsize(maxRequest),
+		s.z.SetHandshakeIvl(handshakeTime),
+		s.z.SetBacklog(1024),
+		s.z.SetTcpKeepalive(1), s.z.SetTcpKeepaliveIdle(60), s.z.SetTcpKeepaliveIntvl(10), s.z.SetTcpKeepaliveCnt(3),
+	}
+	for _, endpoint := range o.Bind {
+		if strings.Contains(endpoint, "://[") || strings.Contains(endpoint, "://*") {
+			errs = append(errs, s.z.SetIpv6(true))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *socket) openWaker() (err error) {
+	if s.woken, err = s.ctx.NewSocket(zmq.PAIR); err != nil {
+		return err
+	}
+	if err := s.woken.Bind(wakeEndpoint); err != nil {
+		return err
+	}
+	if s.waker, err = s.ctx.NewSocket(zmq.PAIR); err != nil {
+		return err
+	}
+	return s.waker.Connect(wakeEndpoint)
+}
+
+// wake ends a wait, the one to come if there is none. Any goroutine may call it.
+func (s *socket) wake() {
+	if s.pending.Swap(true) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waker != nil {
+		s.waker.SendBytes(nil, zmq.DONTWAIT)
+	}
+}
+
+// wait waits until there is a request, somebody calls wake, or time is over.
+func (s *socket) wait(d time.Duration) error {
+	if _, err := s.poller.Poll(d); err != nil {
+		return fmt.Errorf("wait for requests: %w", err)
+	}
+	if s.pending.Load() {
+		s.pending.Store(false) // before it is read: what wakes from here on is not lost
+		for {
+			if _, err := s.woken.RecvBytes(zmq.DONTWAIT); err != nil {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// receive reads the next message, without waiting: who sent it, and its frames.
+// There are none when there is no message.
+func (s *socket) receive() (client string, frames [][]byte, err error) {
+	frames, err = s.z.RecvMessageBytes(zmq.DONTWAIT)
+	if err != nil {
+		if is(err, syscall.EAGAIN) {
+			return "", nil, nil
+		}
+		return "", nil, fmt.Errorf("receive requests: %w", err)
+	}
+	return string(frames[0]), frames[1:], nil
+}
+
+func is(err error, errno syscall.Errno) bool { return zmq.AsErrno(err) == zmq.Errno(errno) }
+
+// send sends a message to a client, if it is there and its queue has room:
+// otherwise the error is errAbsent or errFull.
+func (s *socket) send(client, id, topic, header, body []byte) error {
+	_, err := s.z.SendBytes(client, zmq.SNDMORE|zmq.DONTWAIT)
+	switch {
+	case err == nil:
+	case is(err, syscall.EAGAIN):
+		return errFull
+	case is(err, syscall.EHOSTUNREACH):
+		return errAbsent
+	default:
+		return fmt.Errorf("send an answer: %w", err)
+	}
+	for _, frame := range [...][]byte{id, topic, header} {
+		if _, err := s.z.SendBytes(frame, zmq.SNDMORE); err != nil {
+			return fmt.Errorf("send an answer: %w", err)
+		}
+	}
+	if _, err := s.z.SendBytes(body, 0); err != nil {
+		return fmt.Errorf("send an answer: %w", err)
+	}
+	return nil
+}
+
+// close lets the socket empty itself for at most linger, and ends the context.
+// It tells whether that came to an end; libzmq 4.3.4 may wait for ever for a
+// client that went away at the wrong moment, and is then left behind.
+func (s *socket) close(linger time.Duration) (ended bool) {
+	s.mu.Lock()
+	if s.waker != nil {
+		s.waker.SetLinger(0)
+		s.waker.Close()
+		s.waker = nil
+	}
+	s.mu.Unlock()
+	if s.woken != nil {
+		s.woken.SetLinger(0)
+		s.woken.Close()
+	}
+	if s.z != nil {
+		s.settle()
+		s.z.SetLinger(linger)
+		s.z.Close()
+	}
+	if s.ctx == nil {
+		return true
+	}
+	done := make(chan struct{})
+	go func() {
+		s.ctx.Term()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(linger + time.Second):
+		return false
+	}
+}
+
+// settle lets the socket notice who has gone.
+func (s *socket) settle() {
+	for range 4 {
+		for {
+			if _, frames, err := s.receive(); frames == nil || err != nil {
+				break
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

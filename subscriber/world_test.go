@@ -1,0 +1,546 @@
+package subscriber
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/spancast/spancast/message"
+)
+
+// A world is a database, the publishers that read its change stream, a recovery
+// endpoint and the network between them and one subscriber's machine, all
+// without sockets, clocks and goroutines. What may go wrong does when it is told.
+type world struct {
+	fail    func(format string, args ...any)
+	log     []*row   // all changes, in commit order
+	parts   []*part  // partitions; a key is in one of them for ever
+	pubs    []*pub   // that live
+	rows    []string // epochs in the replicas table: of the living, and for a while of the dead
+	epochs  int
+	now     instant
+	clock   stamp // of the last commit
+	opt     config
+	m       *machine
+	pipes   map[string]*pipe // by endpoint, those that the subscriber has connected to
+	peers   map[string]string
+	asked   *replay
+	answers [][4]string
+
+	from    stamp          // the subscriber wants everything from here on
+	got     map[*row]int   // times that it was handed on
+	keys    map[string]int // changes that were handed on, by key
+	breaks  rules
+	recover []string // recovery endpoints in the hellos
+}
+
+// rules can be broken, to see that it is noticed.
+type rules struct {
+	noMoved     bool // publishers do not say that a partition has moved
+	noDirectory bool // resolved times count though not all publishers are known
+}
+
+type row struct {
+	at        stamp
+	key       string
+	part      int
+	topic     string
+	published map[string]bool
+}
+
+func (r *row) version() string { return r.at.String() + "/tx/00000000/0" }
+
+// A part is a partition: its owner, and the position in the store.
+type part struct {
+	owner *pub
+	saved stamp // everything before was published
+}
+
+type pub struct {
+	epoch     string
+	endpoint  string
+	counts    map[string]uint64
+	next      map[*part]stamp // everything before was published
+	moved     map[*part]stamp
+	view      map[*part]stamp // positions of partitions of others, at the last look
+	listed    []string        // epochs, at the last look
+	directory string
+	former    []string
+}
+
+// A pipe is the connection of the subscriber to an endpoint.
+type pipe struct {
+	cut   bool
+	queue [][3]string
+}
+
+type replay struct {
+	id       string
+	from, to stamp
+	todo     []*row
+	sent     int
+	ended    bool
+}
+
+var worldStart = stampOf(time.Date(2026, 11, 20, 9, 54, 0, 0, time.UTC))
+
+func newWorld(topics []string, partitions int, fail func(string, ...any)) *world {
+	w := &world{fail: fail, clock: worldStart, pipes: make(map[string]*pipe), peers: make(map[string]string), got: make(map[*row]int), keys: make(map[string]int)}
+	for range partitions {
+		w.parts = append(w.parts, &part{saved: worldStart})
+	}
+	o := Options{Connect: []string{"pub0"}, Topics: topics, Recover: []string{"rec"}}.withDefaults()
+	w.opt = o.config()
+	w.opt.credit = message.Credit{Messages: 1 << 40, Bytes: 1 << 40}
+	w.opt.remember = 50
+	w.opt.hold = 20_000
+	return w
+}
+
+// subscribe starts the subscriber, at a position if there is one.
+func (w *world) subscribe(p Position) {
+	w.m = newMachine(w.opt, p, discard)
+	clear(w.pipes)
+	w.asked, w.answers = nil, nil
+	w.now += instant(time.Second)
+	// Its clock begins anew, which is all the same to it.
+	for _, e := range []string{"pub0"} {
+		w.connect(e)
+	}
+}
+
+func (w *world) connect(endpoint string) {
+	w.pipes[endpoint] = &pipe{}
+	w.greet(endpoint)
+}
+
+// greet is what happens when a connection is made: the publisher there answers
+// the subscriptions.
+func (w *world) greet(endpoint string) {
+	for _, p := range w.pubs {
+		if p.endpoint == endpoint {
+			w.hello(p)
+			for _, l := range w.opt.levels {
+				w.resolve(p, l.prefix)
+			}
+		}
+	}
+}
+
+// commit changes a key.
+func (w *world) commit(key string, part int, op string) {
+	w.clock += 1000
+	w.log = append(w.log, &row{at: w.clock, key: key, part: part, topic: key[:1] + "/" + op + "/"})
+}
+
+// start starts a replica, at an endpoint that may be that of a dead one.
+func (w *world) start(endpoint string) {
+	w.epochs++
+	p := &pub{epoch: fmt.Sprintf("%016x", w.epochs), endpoint: endpoint, counts: map[string]uint64{"": 0}, next: map[*part]stamp{}, moved: map[*part]stamp{}}
+	w.pubs = append(w.pubs, p)
+	w.rows = append(w.rows, p.epoch)
+	w.peers[p.epoch] = endpoint
+	for _, other := range w.pubs {
+		w.look(other)
+	}
+	if c := w.pipes[endpoint]; c != nil && !c.cut {
+		w.greet(endpoint)
+	}
+}
+
+// look lets a replica read the store.
+func (w *world) look(p *pub) {
+	for _, epoch := range p.listed {
+		if !slices.Contains(w.rows, epoch) {
+			p.former = append(p.former, epoch)
+		}
+	}
+	p.listed = slices.Clone(w.rows)
+	p.view = make(map[*part]stamp)
+	for _, part := range w.parts {
+		if part.owner != p {
+			p.view[part] = part.saved
+		}
+	}
+}
+
+// take gives a partition that nobody owns to a replica.
+func (w *world) take(p *pub, i int) {
+	part := w.parts[i]
+	if part.owner != nil {
+		return
+	}
+	part.owner = p
+	p.next[part], p.moved[part] = part.saved, part.saved
+	w.look(p)
+}
+
+// save stores the positions of a replica.
+func (w *world) save(p *pub) {
+	for part, at := range p.next {
+		part.saved = at
+	}
+	w.look(p)
+}
+
+// release gives a partition back, in order.
+func (w *world) release(i int) {
+	if p := w.parts[i].owner; p != nil {
+		w.parts[i].saved = p.next[w.parts[i]]
+		w.parts[i].owner = nil
+		delete(p.next, w.parts[i])
+		w.look(p)
+	}
+}
+
+// publish lets a replica publish the next n changes of a partition.
+func (w *world) publish(i, n int) {
+	part := w.parts[i]
+	p := part.owner
+	if p == nil {
+		return
+	}
+	first := sort.Search(len(w.log), func(j int) bool { return w.log[j].at >= p.next[part] })
+	for _, r := range w.log[first:] {
+		if r.part != i {
+			p.next[part] = r.at // as a heartbeat would
+			continue
+		}
+		if n == 0 {
+			return
+		}
+		n--
+		w.count(p, r.topic)
+		attributes := `{"table":"T","op":"UPDATE"`
+		if !w.breaks.noMoved {
+			attributes += `,"moved":"` + p.moved[part].String() + `"`
+		}
+		w.emit(p, r.topic, fmt.Sprintf("%s %s %s %s}", r.version(), p.epoch, p.counters(r.topic), attributes), r.key)
+		p.next[part] = r.at + 1
+	}
+	p.next[part] = max(p.next[part], w.clock+1)
+}
+
+func (w *world) count(p *pub, topic string) {
+	p.counts[""]++
+	for i, c := range topic {
+		if c == '/' {
+			p.counts[topic[:i+1]]++
+		}
+	}
+}
+
+func (p *pub) counters(topic string) string {
+	out := []string{fmt.Sprint(p.counts[""])}
+	for i, c := range topic {
+		if c == '/' {
+			out = append(out, fmt.Sprint(p.counts[topic[:i+1]]))
+		}
+	}
+	return strings.Join(out, "/")
+}
+
+// emit sends a message to the subscriber, if it is connected and subscribed.
+func (w *world) emit(p *pub, topic, header, body string) {
+	c := w.pipes[p.endpoint]
+	if c == nil || c.cut {
+		return
+	}
+	wanted := topic == message.Hello || topic == message.Bye || topic == message.Resolved
+	for _, l := range w.opt.levels {
+		wanted = wanted || strings.HasPrefix(topic, l.prefix)
+	}
+	if wanted {
+		c.queue = append(c.queue, [3]string{topic, header, body})
+	}
+}
+
+func (w *world) control(p *pub, level, kind string, body any) {
+	text, _ := json.Marshal(body)
+	w.emit(p, level+kind, fmt.Sprintf("%s %s %s {}", message.ControlVersion(w.clock.time()), p.epoch, p.counters(level)), string(text))
+}
+
+func (w *world) hello(p *pub) {
+	body := message.HelloBody{Format: 1, Epoch: p.epoch, Former: p.former}
+	for _, epoch := range p.listed {
+		body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: epoch, Publish: []string{w.peers[epoch]}, Recover: w.recover})
+	}
+	p.directory = message.DirectoryOf(body.Endpoints)
+	w.control(p, "", message.Hello, body)
+}
+
+// resolve says how a level of a replica stands.
+func (w *world) resolve(p *pub, level string) {
+	fleet := w.clock + 1
+	for _, at := range p.next {
+		fleet = min(fleet, at)
+	}
+	for _, at := range p.view {
+		fleet = min(fleet, at)
+	}
+	var listed []message.Endpoint
+	for _, epoch := range p.listed {
+		listed = append(listed, message.Endpoint{Epoch: epoch})
+	}
+	if d := message.DirectoryOf(listed); d != p.directory {
+		w.hello(p)
+	}
+	body := message.ResolvedBody{Fleet: fleet.String(), Directory: p.directory}
+	if w.breaks.noDirectory {
+		body.Directory = ""
+	}
+	w.control(p, level, message.Resolved, body)
+}
+
+// resolveAll is what every interval brings.
+func (w *world) resolveAll(p *pub) {
+	levels := make([]string, 0, len(p.counts))
+	for l := range p.counts {
+		levels = append(levels, l)
+	}
+	sort.Sort(sort.Reverse(sort.StringSlice(levels)))
+	for _, l := range levels {
+		w.resolve(p, l)
+	}
+}
+
+// kill ends a replica as a crash does: of what waits in its pipe only the first
+// n messages come through, and its row stays until it is expired.
+func (w *world) kill(p *pub, n int) {
+	for _, part := range w.parts {
+		if part.owner == p {
+			part.owner = nil
+		}
+	}
+	w.remove(p)
+	if c := w.pipes[p.endpoint]; c != nil {
+		c.queue = c.queue[:min(n, len(c.queue))]
+	}
+}
+
+// stop ends a replica in order.
+func (w *world) stop(p *pub) {
+	for i := range w.parts {
+		if w.parts[i].owner == p {
+			w.release(i)
+		}
+	}
+	w.resolveAll(p)
+	w.control(p, "", message.Bye, message.ByeBody{Epoch: p.epoch, Counters: p.counts})
+	w.remove(p)
+	w.expire()
+}
+
+func (w *world) remove(p *pub) {
+	w.pubs = slices.DeleteFunc(w.pubs, func(o *pub) bool { return o == p })
+}
+
+// expire removes the rows of replicas that are gone.
+func (w *world) expire() {
+	w.rows = slices.DeleteFunc(w.rows, func(epoch string) bool {
+		return !slices.ContainsFunc(w.pubs, func(p *pub) bool { return p.epoch == epoch })
+	})
+}
+
+// deliver hands the first message of a pipe to the subscriber.
+func (w *world) deliver(endpoint string) bool {
+	c := w.pipes[endpoint]
+	if c == nil || len(c.queue) == 0 {
+		return false
+	}
+	f := c.queue[0]
+	c.queue = c.queue[1:]
+	w.m.live([]byte(f[0]), []byte(f[1]), []byte(f[2]), w.now)
+	w.settle(-1)
+	return true
+}
+
+// reply lets the recovery endpoint send one message.
+func (w *world) reply() bool {
+	r := w.asked
+	if r == nil || r.ended {
+		return false
+	}
+	answer := func(topic, header, body string) {
+		w.m.answer([]byte(r.id), []byte(topic), []byte(header), []byte(body), w.now)
+	}
+	if r.sent < len(r.todo) {
+		c := r.todo[r.sent]
+		r.sent++
+		answer(c.topic, fmt.Sprintf("%s %016d %d {}", c.version(), 0, r.sent), c.key)
+	} else {
+		r.ended = true
+		text, _ := json.Marshal(message.EndBody{Changes: uint64(r.sent), Resolved: r.to.String()})
+		answer(message.End, message.ControlVersion(r.to.time())+" 0 0 {}", string(text))
+	}
+	w.settle(-1)
+	return true
+}
+
+// interrupt lets the recovery endpoint fail.
+func (w *world) interrupt() {
+	if r := w.asked; r != nil && !r.ended {
+		r.ended = true
+		text, _ := json.Marshal(message.ErrorBody{Code: message.Interrupted})
+		w.m.answer([]byte(r.id), []byte(message.Failed), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), text, w.now)
+		w.settle(-1)
+	}
+}
+
+// settle takes what the machine hands on, n changes at most if n is not negative, and
+// does what it wants to be done.
+func (w *world) settle(n int) {
+	for c := w.m.next(w.now); c != nil && n != 0; c = w.m.next(w.now) {
+		w.check(c)
+		w.m.done()
+		n--
+	}
+	e := w.m.take()
+	if e.err != nil {
+		w.fail("the machine fails: %v", e.err)
+	}
+	for _, g := range e.gaps {
+		w.fail("the machine has given something up: %s", g)
+	}
+	for _, endpoint := range e.connect {
+		if w.pipes[endpoint] == nil {
+			w.connect(endpoint)
+		}
+	}
+	for _, endpoint := range e.disconnect {
+		delete(w.pipes, endpoint)
+	}
+	if e.ping {
+		for endpoint, c := range w.pipes {
+			if !c.cut {
+				w.greet(endpoint)
+			}
+		}
+	}
+	for _, r := range e.requests {
+		w.request(r)
+	}
+	if w.from == 0 && w.m.mode == flowing {
+		w.from = w.m.session.floor
+	}
+}
+
+func (w *world) request(r request) {
+	switch r.command {
+	case message.CommandReplay:
+		var q message.ReplayRequest
+		if err := json.Unmarshal(r.body, &q); err != nil || r.endpoint != "rec" {
+			w.fail("request %s: %v", r.body, err)
+		}
+		w.clock += 1000 // later than every commit
+		w.asked = &replay{id: q.ID, to: w.clock}
+		w.asked.from, _ = parseStamp(q.From)
+		if q.From == message.Now {
+			w.asked.from = w.clock
+		}
+		for _, c := range w.log {
+			if c.at >= w.asked.from && c.at < w.asked.to && filter(q.Topics).wants(c.topic) {
+				w.asked.todo = append(w.asked.todo, c)
+			}
+		}
+	case message.CommandHello:
+		var body message.HelloBody
+		for _, p := range w.pubs {
+			body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: p.epoch, Publish: []string{p.endpoint}})
+		}
+		text, _ := json.Marshal(body)
+		w.m.answer([]byte(helloID), []byte(message.Hello), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), text, w.now)
+	case message.CommandCancel:
+		w.asked = nil
+	}
+}
+
+// check looks at a change that is handed on: it must be the next one of its key.
+func (w *world) check(c *Change) {
+	i := sort.Search(len(w.log), func(i int) bool { return w.log[i].at >= c.at })
+	if i == len(w.log) || w.log[i].at != c.at {
+		w.fail("%s was never committed", c.Header.Version)
+		return
+	}
+	r := w.log[i]
+	if w.got[r]++; w.got[r] > 1 {
+		w.fail("%s came twice, the second time %s", r.version(), c.Origin)
+	}
+	if string(c.Body) != r.key || c.Topic != r.topic {
+		w.fail("%s is of %s/%s", r.version(), c.Topic, c.Body)
+	}
+	for _, before := range w.log[:i] {
+		if before.key == r.key && before.at >= w.from && w.from != 0 && w.got[before] == 0 && w.wanted(before) {
+			w.fail("%s of %s came %s before %s", r.version(), r.key, c.Origin, before.version())
+		}
+	}
+	for _, after := range w.log[i+1:] {
+		if after.key == r.key && w.got[after] > 0 {
+			w.fail("%s of %s came %s after %s", r.version(), r.key, c.Origin, after.version())
+		}
+	}
+}
+
+func (w *world) wanted(r *row) bool { return filter(w.opt.topics).wants(r.topic) }
+
+// calm lets everything come to rest and checks that nothing is missing.
+func (w *world) calm() {
+	for _, c := range w.pipes {
+		c.cut = false
+	}
+	w.expire()
+	if len(w.pubs) == 0 {
+		w.start("pub0")
+	}
+	for i := range w.parts {
+		w.take(w.pubs[0], i)
+	}
+	for round := range 400 {
+		w.now += 100 * instant(time.Millisecond)
+		for i := range w.parts {
+			w.publish(i, -1)
+		}
+		for _, p := range w.pubs {
+			w.save(p)
+		}
+		for _, p := range w.pubs {
+			w.look(p)
+			w.resolveAll(p)
+		}
+		w.m.tick(w.now)
+		w.settle(-1)
+		for endpoint := range w.pipes {
+			for w.deliver(endpoint) {
+			}
+		}
+		for w.reply() {
+		}
+		if w.m.mode == flowing && round > 10 && w.m.complete > w.lastCommit() {
+			w.whole()
+			return
+		}
+	}
+	w.fail("it does not come to rest: mode %d, why %q, complete %s, last %s, session %+v, fleet %+v", w.m.mode, w.m.session.why, w.m.complete, w.lastCommit(), w.m.session, w.m.fleet)
+}
+
+func (w *world) lastCommit() stamp {
+	if len(w.log) == 0 {
+		return 0
+	}
+	return w.log[len(w.log)-1].at
+}
+
+// whole checks that everything has come.
+func (w *world) whole() {
+	for _, r := range w.log {
+		if r.at >= w.from && w.wanted(r) && w.got[r] == 0 {
+			w.fail("%s of %s never came", r.version(), r.key)
+		}
+	}
+	if w.m.held.len() > 0 || w.m.seen.count > 0 && w.m.seen.ring[w.m.seen.head].at < w.m.complete {
+		w.fail("%d held, %d remembered", w.m.held.len(), w.m.seen.count)
+	}
+}
