@@ -18,7 +18,7 @@ var specified = map[string]string{
 	"ADVERTISE": "", "HTTP": "127.0.0.1:8080", "TOPIC": "{table}/{op}/", "TOPIC_RULES_FILE": "", "FORMAT": "native", "SEND_HWM": "20000",
 	"SLOW_SUBSCRIBER": "drop", "BLOCK_TIMEOUT": "5s", "ZMTP_HEARTBEAT": "0s", "MAX_BUFFER": "256MiB", "RESOLVED_INTERVAL": "1s",
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
-	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "",
+	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "", "FORWARD_BIND": "tcp://127.0.0.1:5555", "PROFILE": "false",
 }
 
 // others are values that differ from the defaults.
@@ -28,7 +28,7 @@ var others = map[string]string{
 	"ON_GAP": "skip", "QUERY_WINDOW": "1m", "HEARTBEAT": "5s", "BIND": "tcp://127.0.0.1:1,ipc:///tmp/x", "CONNECT": "tcp://localhost:2", "ADVERTISE": "tcp://h:3", "RECOVERY_BIND": "tcp://127.0.0.1:7",
 	"HTTP": "none", "TOPIC": "{table}/{key}/", "TOPIC_RULES_FILE": "rules.yaml", "FORMAT": "debezium", "SEND_HWM": "7", "SLOW_SUBSCRIBER": "block",
 	"BLOCK_TIMEOUT": "1s", "ZMTP_HEARTBEAT": "5s", "MAX_BUFFER": "1GiB", "RESOLVED_INTERVAL": "2s", "CHECKPOINT_INTERVAL": "2s", "CHECKPOINT_LAG": "3s",
-	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text", "FORWARD_BIND": "tcp://127.0.0.1:4", "PROFILE": "true",
 }
 
 func clearEnv(t *testing.T) {
