@@ -21,7 +21,7 @@ var specified = map[string]string{
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
 	"CURVE_SECRET_KEY": "", "CURVE_SECRET_KEY_FILE": "", "CURVE_ROTATION_OFFSET": "100", "ACCESS_FILE": "",
 	"OIDC_ISSUERS": "", "OIDC_AUDIENCE": "",
-	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "",
+	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "", "FORWARD_BIND": "tcp://127.0.0.1:5555", "PROFILE": "false",
 }
 
 // others are values that differ from the defaults.
@@ -31,7 +31,7 @@ var others = map[string]string{
 	"ON_GAP": "skip", "QUERY_WINDOW": "1m", "HEARTBEAT": "5s", "BIND": "tcp://127.0.0.1:1,ipc:///tmp/x", "CONNECT": "tcp://localhost:2", "ADVERTISE": "tcp://h:3", "RECOVERY_BIND": "tcp://127.0.0.1:7",
 	"HTTP": "none", "TOPIC": "{table}/{key}/", "TOPIC_RULES_FILE": "rules.yaml", "FORMAT": "debezium", "SEND_HWM": "7", "SLOW_SUBSCRIBER": "block",
 	"BLOCK_TIMEOUT": "1s", "ZMTP_HEARTBEAT": "5s", "MAX_BUFFER": "1GiB", "RESOLVED_INTERVAL": "2s", "CHECKPOINT_INTERVAL": "2s", "CHECKPOINT_LAG": "3s",
-	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text", "FORWARD_BIND": "tcp://127.0.0.1:4", "PROFILE": "true",
 	"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": "server.key", "CURVE_ROTATION_OFFSET": "7", "ACCESS_FILE": "access.yaml",
 	"OIDC_ISSUERS": "https://a,http://127.0.0.1:1/b", "OIDC_AUDIENCE": "spancast",
 }

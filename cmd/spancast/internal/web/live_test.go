@@ -184,7 +184,7 @@ func TestServe_AnswersOverHTTP(t *testing.T) {
 	replica.Stop()
 }
 
-// standing waits until /v1/status knows this replica and its partitions.
+// standing waits until /v1/status knows this replica, its partitions and topics.
 func standing(t *testing.T, url string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -195,7 +195,7 @@ func standing(t *testing.T, url string) {
 		if err := json.Unmarshal([]byte(body), &status); err != nil || status.Totals.Messages != 1 || !status.Replica.Ready || status.Resolved.Own == nil {
 			t.Fatalf("status: %s, %v", body, err)
 		}
-		if len(status.Replicas) == 1 && status.Replicas[0].Self && status.Replicas[0].Partitions > 0 && len(status.Partitions) > 0 && status.Partitions[0].Owner != "" {
+		if len(status.Topics) == 3 && len(status.Replicas) == 1 && status.Replicas[0].Self && status.Replicas[0].Partitions > 0 && len(status.Partitions) > 0 && status.Partitions[0].Owner != "" {
 			return
 		}
 		if time.Now().After(deadline) {
