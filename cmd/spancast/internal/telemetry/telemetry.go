@@ -19,7 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"cloud.google.com/go/spanner"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -49,7 +48,6 @@ type Options struct {
 type Telemetry struct {
 	registry *prometheus.Registry
 	metrics  *sdkmetric.MeterProvider
-	spanner  *sdkmetric.MeterProvider // of Spanner's client
 	traces   *sdktrace.TracerProvider // nil unless asked for
 	tracer   trace.Tracer
 	meter    metric.Meter
@@ -113,19 +111,6 @@ func (t *Telemetry) prometheus() (sdkmetric.Reader, error) {
 	return reader, nil
 }
 
-// SpannerClient is where Spanner's client counts its own calls; they show at
-// /metrics as spanner_client_…. Against emulators it counts nothing.
-func (t *Telemetry) SpannerClient() (metric.MeterProvider, error) {
-	if t.spanner == nil {
-		reader, err := t.prometheus()
-		if err != nil {
-			return nil, err
-		}
-		t.spanner = sdkmetric.NewMeterProvider(append(spanner.ClientMetricsMeterProviderOptions(), sdkmetric.WithReader(reader))...)
-	}
-	return t.spanner, nil
-}
-
 // asked tells whether the standard variables want a signal to be sent somewhere.
 func asked(signal string) bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
@@ -182,9 +167,6 @@ func (t *Telemetry) Close(ctx context.Context) error {
 	var faults []error
 	if t.traces != nil {
 		faults = append(faults, t.traces.Shutdown(ctx))
-	}
-	if t.spanner != nil {
-		faults = append(faults, t.spanner.Shutdown(ctx))
 	}
 	return errors.Join(append(faults, t.metrics.Shutdown(ctx))...)
 }
