@@ -12,8 +12,9 @@ PACKAGES  := ./...
 RACE_E2E  := TestServe_|TestTail_
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
+FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz bench bench-subscriber soak-subscriber latency docs setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -21,7 +22,7 @@ demo: setup build
 build:
 	$(GO) build -o $(BIN) ./cmd/spancast
 
-test: setup-test lint unit race race-e2e fuzz
+test: setup-test lint unit deploy-test race race-e2e fuzz
 	@echo "make test: all is well"
 
 setup:
@@ -53,6 +54,11 @@ fuzz:
 	    echo "$$p $$f"; out=$$($(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | tail -n 1; \
 	  done; done
 
+# The embedded Spanner beside Google's emulator, 10,000 random transactions (in
+# the unit tests: 600); DIFFERENTIAL_SEED=n repeats a run.
+differential:
+	DIFFERENTIAL_TRANSACTIONS=$${DIFFERENTIAL_TRANSACTIONS:-10000} $(GO) test -count=1 -timeout 60m -run Differential -v ./test/differential
+
 # The record path: bytes of a PartialResultSet in, frames out, beside the oracle
 # decoder and spanner.Client with ToStruct, in one run.
 bench:
@@ -73,9 +79,52 @@ soak-subscriber:
 latency:
 	$(GO) test -run '^$$' -bench Latency -benchtime 300x ./test
 
+# What a replica costs that has a thousand partitions and nothing to do, and how
+# long partitions are not published when their owner is killed (less the lease)
+# or terminated; FAILOVERS=100 for a long run.
+fleet:
+	$(GO) test -timeout 90m -run '^$$' -bench Idle_ -benchtime 1x ./test
+	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
+
+# Everything that may go wrong, at random, for as long as CHAOS says, and a proof
+# that nothing was skipped, invented or reordered. CHAOS_SEED=N takes the events of
+# an earlier run. chaos-google is the same on Google's emulator.
+chaos:
+	CHAOS=$(or $(CHAOS),30m) $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
+
+chaos-google:
+	CHAOS=$(or $(CHAOS),5m) CHAOS_SPANNER=google $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
+
+# How long partitions are not published after kill -9 and after SIGTERM, FAILOVER
+# times each.
+failover:
+	FAILOVER=$(or $(FAILOVER),20) $(GO) test -count=1 -v -timeout 0 -run TestFailover ./test/chaos
+
+# Backlogs of 5,000,000 records of 1 KB and 1,000 of 5 MB, in bounded memory; the
+# Spanner that holds them takes 9 GB.
+backlog:
+	SPANCAST_BACKLOG=25 $(GO) test -count=1 -v -timeout 0 -run TestBacklog ./test
+
 # The parts of the documentation that are made from the program.
 docs:
-	$(GO) test ./cmd/spancast/internal/config -run Documentation -update
+	$(GO) test ./cmd/spancast/internal/config ./cmd/spancast/internal/telemetry -run Documentation -update
+
+# Pictures of the status page of a demo, and the README's.
+screenshots:
+	SPANCAST_SCREENSHOTS=$(CURDIR)/out/screenshots $(GO) test -count 1 -run Screenshots ./cmd/spancast/internal/web
+	mkdir -p docs/images && cp out/screenshots/page-light.png docs/images/status.png
+
+# What is under deploy, held to those who read it.
+deploy-test:
+	cd deploy/test && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+
+# The steps of the Dockerfile on this Debian, and the tests of the whole with the
+# static binary that comes out.
+image-test:
+	PRINT=1 deploy/docker/packages build | xargs dpkg -s >/dev/null
+	mkdir -p out/static
+	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run Dockerfile ./...
+	SPANCAST_TEST_BINARY=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run 'TestServe_|TestTail_|TestForward_' ./test
 
 clean:
 	rm -rf bin out

@@ -2,6 +2,7 @@ package changestream
 
 import (
 	"errors"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -80,6 +81,9 @@ func (p *piece) merge(b []byte) error {
 		return errChunk
 	}
 	if v.kind == valueString {
+		if len(p.buf)+len(v.data) > cap(p.buf) {
+			p.buf = slices.Grow(p.buf, max(len(v.data), len(p.buf))) // few steps, and so few copies
+		}
 		p.buf = append(p.buf, v.data...)
 		return nil
 	}
@@ -133,22 +137,28 @@ func (p *piece) mergeFirst(raw []byte) (bool, error) {
 
 // close completes the open element, and adds another, when there is one.
 func (p *piece) close(element []byte) {
-	if p.child != nil {
-		p.buf = appendElement(p.buf, p.child.encode())
-		p.child = nil
+	if c := p.child; c != nil {
+		c.close(nil)
+		n := c.size()
+		p.buf = slices.Grow(p.buf, n+16)
+		p.buf = protowire.AppendVarint(protowire.AppendTag(p.buf, 1, protowire.BytesType), uint64(n))
+		p.buf, p.child = c.appendTo(p.buf), nil
 	}
 	if element != nil {
-		p.buf = appendElement(p.buf, element)
+		p.buf = protowire.AppendBytes(protowire.AppendTag(p.buf, 1, protowire.BytesType), element)
 	}
-}
-
-func appendElement(list, v []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(list, 1, protowire.BytesType), v)
 }
 
 // encode writes the value as a google.protobuf.Value.
 func (p *piece) encode() []byte {
 	p.close(nil)
-	out := make([]byte, 0, len(p.buf)+12)
-	return protowire.AppendBytes(protowire.AppendTag(out, p.kind, protowire.BytesType), p.buf)
+	return p.appendTo(make([]byte, 0, p.size()))
+}
+
+// size is the length of a closed piece as a google.protobuf.Value.
+func (p *piece) size() int { return protowire.SizeTag(p.kind) + protowire.SizeBytes(len(p.buf)) }
+
+// appendTo writes a closed piece.
+func (p *piece) appendTo(dst []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(dst, p.kind, protowire.BytesType), p.buf)
 }

@@ -1,14 +1,12 @@
 package changestream_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/emulator"
 )
@@ -29,18 +27,6 @@ func past(f *fixture) (began time.Time) {
 	f.opt.Start = func(time.Time) time.Time { return began }
 	f.opt.End, f.opt.Keep, f.opt.CheckpointLag = last.Add(time.Microsecond), time.Nanosecond, 0
 	return began
-}
-
-// begin runs a stream that ends by itself.
-func (f *fixture) begin() {
-	f.Helper()
-	var err error
-	f.stream, err = changestream.New(f.opt)
-	must(f, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	f.cancel, f.result = cancel, make(chan error, 1)
-	f.Cleanup(cancel)
-	go func() { f.result <- f.stream.Run(ctx) }()
 }
 
 func (f *fixture) same() {

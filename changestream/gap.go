@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -69,14 +70,32 @@ func (c *scheduler) overrun(readers context.Context, r result) error {
 	if !t.skipped.IsZero() && !from.After(t.skipped) {
 		return c.reroot(readers, t, to) // not even there: the partition is gone
 	}
+	skip := c.opt.OnGapPolicy == GapSkip
+	var alive []PartitionToken
+	if skip && c.opt.Info.MutableKeyRange {
+		var ok bool
+		if alive, ok = c.aliveAt(readers, t, to); !ok {
+			return nil // tried again later
+		}
+	}
 	c.stats.Gaps.Add(1)
 	c.opt.Log.Error("changes are lost: the position is older than what the change stream keeps", "partition", t.token.Short(),
 		"from", from, "to", to, "policy", c.opt.OnGapPolicy, "error", r.err)
 	c.opt.OnGap(Gap{Partition: t.token, From: from, To: to, Policy: c.opt.OnGapPolicy})
-	if c.opt.OnGapPolicy == GapStop {
+	if !skip {
 		c.stuck(t, fmt.Sprintf("partition %s stands at %s, the change stream keeps what came after %s", t.token.Short(), from.Format(time.RFC3339), to.Format(time.RFC3339)))
 		return nil
 	}
+	return c.skip(readers, t, to, alive)
+}
+
+// skip goes on behind a gap. Partitions of a MUTABLE_KEY_RANGE stream tell of
+// new ones as they go: those that began in the gap are among those alive now.
+func (c *scheduler) skip(readers context.Context, t *task, to time.Time, alive []PartitionToken) error {
+	if c.opt.Info.MutableKeyRange && !slices.Contains(alive, t.token) {
+		return c.giveUp(readers, t, to, alive)
+	}
+	c.graph.Rejoined(t.token, to, alive)
 	c.resume(readers, t, to).skipped = to
 	return nil
 }
@@ -100,7 +119,7 @@ func (c *scheduler) outside(readers context.Context, r result) error {
 	if !t.skipped.IsZero() {
 		return c.reroot(readers, t, t.progress.Position())
 	}
-	if end, ok := c.graph.ChildrenStart(t.token); ok {
+	if end, ok := c.graph.ChildrenStart(t.token); ok && !c.opt.Info.MutableKeyRange {
 		t.progress.Published(Mark{Position: end, End: true})
 		return c.readerEnded(readers, result{task: t, end: end})
 	}
@@ -120,6 +139,16 @@ func (c *scheduler) outside(readers context.Context, r result) error {
 // that came of it up to then, and goes on with the partitions that lived at the
 // oldest time that can be read.
 func (c *scheduler) reroot(readers context.Context, t *task, at time.Time) error {
+	alive, ok := c.aliveAt(readers, t, at)
+	if !ok {
+		return nil // tried again later
+	}
+	return c.giveUp(readers, t, at, alive)
+}
+
+// aliveAt asks for the partitions that lived at a time, to go on with them
+// where one cannot be read. If they cannot be had, that is trouble for later.
+func (c *scheduler) aliveAt(readers context.Context, t *task, at time.Time) ([]PartitionToken, bool) {
 	ctx, cancel := context.WithTimeout(readers, c.storeTimeout())
 	defer cancel()
 	roots, err := c.src.roots(ctx, at)
@@ -127,11 +156,20 @@ func (c *scheduler) reroot(readers context.Context, t *task, at time.Time) error
 		c.opt.Log.Error("the successors of a partition that ended before what the change stream keeps cannot be found", "partition", t.token.Short(), "error", err)
 		c.stuck(t, "partition "+t.token.Short()+" ended before what the change stream keeps, and its successors cannot be found: "+errorText(err))
 		t.retryAt = time.Now().Add(troubleWait)
-		return nil
+		return nil, false
 	}
-	children := make([]ChildPartition, 0, len(roots))
+	alive := make([]PartitionToken, 0, len(roots))
 	for _, root := range roots {
-		children = append(children, ChildPartition{Token: root.Token})
+		alive = append(alive, root.Token)
+	}
+	return alive, true
+}
+
+// giveUp ends a partition, and goes on with others in its place.
+func (c *scheduler) giveUp(readers context.Context, t *task, at time.Time, alive []PartitionToken) error {
+	children := make([]ChildPartition, 0, len(alive))
+	for _, token := range alive {
+		children = append(children, ChildPartition{Token: token})
 	}
 	t.progress.Published(Mark{Position: at, End: true})
 	return c.readerEnded(readers, result{task: t, end: at, children: children})

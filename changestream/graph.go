@@ -13,6 +13,9 @@ type GraphOptions struct {
 	// Google's emulator needs it: there a key's next change need not come from
 	// a child of the partition that had the last one.
 	Gate bool
+	// Mutable says that key ranges move between partitions that live on: who
+	// is read, and when, follows from moves.go then.
+	Mutable bool
 	// Retention is how long the stream keeps records: a parent that ended
 	// longer ago, and of which nothing is known, can never be read.
 	Retention time.Duration
@@ -39,6 +42,9 @@ type node struct {
 	// vouchers are the own partitions that named this one, as long as it is not
 	// in the store; it is to be stored with the end of the first.
 	vouchers []PartitionToken
+
+	saved time.Time   // position in the store
+	outs  []departure // of an own partition, behind its position
 }
 
 // NewGraph returns an empty graph.
@@ -86,11 +92,11 @@ func (g *Graph) Load(rows []Partition) (lost []PartitionToken) {
 	old := g.nodes
 	g.nodes = make(map[PartitionToken]*node, len(rows))
 	for _, row := range rows {
-		n := &node{Partition: row}
+		n := &node{Partition: row, saved: row.Position}
 		if was := old[row.Token]; was != nil && g.own(was) {
 			switch {
 			case row.Epoch == was.Epoch && row.Owner == g.opt.Self:
-				n.Position, n.End, n.Expiry = later(was.Position, row.Position), was.End, was.Expiry
+				n.Position, n.End, n.Expiry, n.outs = later(was.Position, row.Position), was.End, was.Expiry, was.outs
 			case row.Epoch == was.Epoch && row.State == Finished: // by this replica itself
 			default:
 				lost = append(lost, row.Token)
@@ -139,26 +145,31 @@ func (g *Graph) Ended(token PartitionToken, end time.Time, children []ChildParti
 	}
 	n.End, n.Position = end, later(n.Position, end)
 	for _, child := range children {
-		c := g.nodes[child.Token]
-		if c == nil {
-			c = &node{Partition: Partition{Token: child.Token, Parents: child.Parents, Start: end, Position: end, State: Created}}
-			g.nodes[child.Token] = c
-		} else if len(c.vouchers) == 0 {
-			continue // stored
-		}
-		if !slices.Contains(c.vouchers, token) {
-			c.vouchers = append(c.vouchers, token)
-		}
+		g.vouch(token, Partition{Token: child.Token, Parents: child.Parents, Start: end, Position: end, State: Created})
 	}
 	g.link()
 }
 
-// Unsaved returns the partitions that are to be stored with the end of this one.
+// vouch makes a partition known that an own one has named, unless it is stored.
+func (g *Graph) vouch(by PartitionToken, p Partition) {
+	n := g.nodes[p.Token]
+	if n == nil {
+		n = &node{Partition: p}
+		g.nodes[p.Token] = n
+	} else if len(n.vouchers) == 0 {
+		return // stored
+	}
+	if !slices.Contains(n.vouchers, by) {
+		n.vouchers = append(n.vouchers, by)
+	}
+}
+
+// Unsaved returns the partitions that are to be stored together with this one.
 func (g *Graph) Unsaved(parent PartitionToken) []Partition {
 	return g.list(func(n *node) bool { return len(n.vouchers) > 0 && n.vouchers[0] == parent })
 }
 
-// Saved says that the end of a partition is in the store, and what belongs to it.
+// Saved says that what a partition named is in the store.
 func (g *Graph) Saved(parent PartitionToken) {
 	for _, n := range g.nodes {
 		if len(n.vouchers) > 0 && n.vouchers[0] == parent {
@@ -229,11 +240,11 @@ func (g *Graph) Startable(now time.Time) []Partition {
 			return false
 		}
 		for _, parent := range n.Parents {
-			if !g.done(parent, n, now) {
+			if !g.opt.Mutable && !g.done(parent, n, now) {
 				return false
 			}
 		}
-		gated := g.opt.Gate || len(n.Parents) == 0
+		gated := g.opt.Gate && !g.opt.Mutable || len(n.Parents) == 0
 		return n.State != Created || !gated || !lowest.Before(n.Start)
 	})
 }
@@ -241,11 +252,12 @@ func (g *Graph) Startable(now time.Time) []Partition {
 // done tells whether nothing that comes before the child is to be expected from
 // a parent: it is finished, or it has ended and its owner lives. A parent that
 // is not known was not discovered yet, in a merge for example; only if it ended
-// beyond retention, it never will be.
+// beyond retention, it never will be. Of a child that was begun already the
+// parent was known, so it was finished, and removed since.
 func (g *Graph) done(parent PartitionToken, child *node, now time.Time) bool {
 	p := g.nodes[parent]
 	if p == nil {
-		return child.Start.Before(now.Add(-g.opt.Retention))
+		return child.State != Created || child.Start.Before(now.Add(-g.opt.Retention))
 	}
 	return p.State == Finished || g.ended(p, now)
 }
@@ -296,6 +308,9 @@ func (g *Graph) Removable(now time.Time) []PartitionToken {
 }
 
 func (g *Graph) forgettable(n *node) bool {
+	if g.opt.Mutable {
+		return g.behindAll(n)
+	}
 	for _, parent := range n.Parents {
 		if p := g.nodes[parent]; p != nil && p.State != Finished {
 			return false

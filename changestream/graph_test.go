@@ -12,12 +12,16 @@ import (
 // TestGraph_Scenarios runs testdata/graph. Time is in seconds, "me" is the
 // replica under test. Commands:
 //
-//	new [gate] [retention=S] [keep=S]     an empty graph
+//	new [gate] [mutable] [retention=S] [keep=S]   an empty graph
 //	load                                  rows, one a line: TOKEN STATE [parents=A,B]
 //	                                      start=S [pos=S] [end=S] [owner=R epoch=N expiry=S] [finished=S]
 //	take A B … now=S                      with a lease of 10 s
 //	advance A to=S
 //	ended A at=S children=(C:A+B D:A)     tokens with their parents
+//	announced A at=S tokens=(B C)         partitions that start while A lives on
+//	rejoined A at=S tokens=(B C)          those that live where A goes on behind a gap
+//	movedout A at=S to=(B C)              keys went to others, published up to there
+//	maypass B at=S from=(A X) now=S       whether B may go on behind a move-in
 //	saved A / lost A / finish A now=S / remove A
 //	startable now=S, removable now=S, lowest now=S, others now=S, unsaved A, childrenstart A, show
 func TestGraph_Scenarios(t *testing.T) {
@@ -59,7 +63,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "new":
-		s.g = NewGraph(GraphOptions{Self: "me", Gate: d.HasArg("gate"),
+		s.g = NewGraph(GraphOptions{Self: "me", Gate: d.HasArg("gate"), Mutable: d.HasArg("mutable"),
 			Retention: time.Duration(number("retention", 86400)) * time.Second, Keep: time.Duration(number("keep", 3600)) * time.Second})
 	case "load":
 		return "lost: " + names(s.g.Load(parseRows(t, d.Input)))
@@ -73,6 +77,16 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 		s.g.Advance(token, second(number("to", 0)))
 	case "ended":
 		s.g.Ended(token, second(number("at", 0)), parseChildren(d))
+	case "announced":
+		s.g.Announced(token, second(number("at", 0)), parseTokens(d, "tokens"))
+	case "rejoined":
+		s.g.Rejoined(token, second(number("at", 0)), parseTokens(d, "tokens"))
+	case "stored":
+		return fmt.Sprint(s.g.Stored([]PartitionToken{token}))
+	case "movedout":
+		s.g.MovedOut(departure{from: token, at: second(number("at", 0)), to: parseTokens(d, "to")})
+	case "maypass":
+		return fmt.Sprint(s.g.MayPass(token, second(number("at", 0)), parseTokens(d, "from"), now))
 	case "saved":
 		s.g.Saved(token)
 	case "lost":
@@ -162,6 +176,18 @@ func parseChildren(d *datadriven.TestData) []ChildPartition {
 					c.Parents = append(c.Parents, PartitionToken(p))
 				}
 				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+func parseTokens(d *datadriven.TestData, key string) []PartitionToken {
+	var out []PartitionToken
+	for _, a := range d.CmdArgs {
+		if a.Key == key {
+			for _, token := range strings.Fields(strings.Trim(strings.Join(a.Vals, " "), "()")) {
+				out = append(out, PartitionToken(token))
 			}
 		}
 	}

@@ -19,10 +19,12 @@ const (
 // its children are stored with it, everything was handed to the socket, and its
 // owner only waits until nothing of that can be lost any more by its death.
 type Partition struct {
-	Token   PartitionToken
-	Parents []PartitionToken // empty for those an initial query named
-	Start   time.Time        // its records are of this time or later
-	End     time.Time        // and before this one; zero until it was read to there
+	Token PartitionToken
+	// Parents are those that it took its keys from or, in a MUTABLE_KEY_RANGE
+	// stream, the one that announced it; none if an initial query named it.
+	Parents []PartitionToken
+	Start   time.Time // its records are of this time or later
+	End     time.Time // and before this one; zero until it was read to there
 	State   State
 	// Position is where to read on: every change committed before it was
 	// published. It never moves back.

@@ -28,10 +28,15 @@ type reader struct {
 	progress *Progress
 	sink     Sink
 	log      *slog.Logger
+	// pause waits until the scheduler lets the reader go on behind a partition
+	// start record, or behind move-ins.
+	pause func(context.Context, Kind, PartitionRecord) error
 
 	seen     seen
+	hold     PartitionRecord  // move-ins that were not waited for yet
 	children []ChildPartition // named by the query that runs
 	end      time.Time        // where they begin
+	over     bool             // whether it brought the partition end record
 	moved    bool             // whether the query that runs brought anything new
 	waits    int              // attempts since something new came
 }
@@ -53,7 +58,7 @@ func (r *reader) read(ctx context.Context) (end time.Time, children []ChildParti
 			r.waits = 0
 		}
 		switch {
-		case err == nil && len(r.children) > 0:
+		case r.over, err == nil && len(r.children) > 0:
 			return r.end, r.children, r.finish(ctx)
 		case err == nil && r.source.now().Before(end.Add(-time.Second)):
 			// Ended before its time and named no child: not the end of the
@@ -85,7 +90,7 @@ func (r *reader) read(ctx context.Context) (end time.Time, children []ChildParti
 func (r *reader) window(ctx context.Context, end time.Time) error {
 	d := NewDecoder(&r.source.schemas)
 	r.seen.reopen()
-	r.children, r.moved = nil, false
+	r.children, r.over, r.moved = nil, false, false
 	return r.source.run(ctx, query{token: r.token, start: r.position, end: end}, d, func() error {
 		return r.frame(ctx, d)
 	})
@@ -106,12 +111,15 @@ func (r *reader) frame(ctx context.Context, d *Decoder) error {
 			}
 			r.moved = true
 			r.source.stats.Records.Add(int64(records))
-			return inSink(r.sink.Flush(ctx, Mark{Progress: r.progress, Position: r.position}))
+			return inSink(r.sink.Flush(ctx, Mark{Progress: r.progress, Position: r.position, Records: records}))
 		case KindData:
 			rec := d.Data()
 			if r.seen.before(rec) {
 				r.source.stats.Duplicates.Add(1)
 				continue
+			}
+			if err := r.await(ctx); err != nil {
+				return err
 			}
 			if err := r.sink.Change(rec); err != nil {
 				return sinkError{err}
@@ -120,11 +128,18 @@ func (r *reader) frame(ctx context.Context, d *Decoder) error {
 			r.position = later(r.position, rec.CommitTimestamp)
 			records++
 		case KindHeartbeat:
+			if err := r.await(ctx); err != nil {
+				return err
+			}
 			r.position = later(r.position, d.Heartbeat())
 			r.source.stats.Heartbeats.Add(1)
 		case KindChildren:
 			c := d.Children()
 			r.children, r.end = append(r.children, c.Children...), c.StartTimestamp
+		case KindPartitionStart, KindPartitionEvent, KindPartitionEnd:
+			if err := r.partition(ctx, kind, d.Partition()); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -1,9 +1,12 @@
 package changestream
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -14,16 +17,33 @@ type scheduler struct {
 	graph   *Graph
 	tasks   map[PartitionToken]*task
 	results chan result
+	pauses  chan *pause
+	left    *departures
 	clock   storeClock
 	replica time.Time // when the row of this replica was written last, local
 	fleet   []Replica // that were seen lately
 	gone    []string  // replicas that were not
+	reclaim map[PartitionToken]bool
+	balance balance
+	drained chan []*task   // tasks that may be handed over
+	beside  sync.WaitGroup // goroutines that are not readers
+}
+
+func newScheduler(s *Stream) *scheduler {
+	return &scheduler{
+		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result), drained: make(chan []*task),
+		pauses: make(chan *pause), left: newDepartures(),
+		graph:   NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Mutable: s.opt.Info.MutableKeyRange, Retention: s.opt.Info.Retention, Keep: cmp.Or(s.opt.Keep, keepFinished)}),
+		reclaim: make(map[PartitionToken]bool), balance: balance{open: make(map[PartitionToken]time.Time)},
+	}
 }
 
 // run is the loop; see Stream.Run.
 func (c *scheduler) run(ctx context.Context) (err error) {
 	readers, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	wake := make(chan struct{}, 1)
+	c.beside.Go(func() { c.watch(readers, wake) })
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for err == nil && !c.complete() {
@@ -31,10 +51,19 @@ func (c *scheduler) run(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return c.shutdown(ctx, stop)
 		case r := <-c.results:
-			err = c.readerEnded(readers, r)
+			err = c.readersEnded(readers, r)
+		case group := <-c.drained:
+			err = c.handOver(readers, group)
+		case <-wake:
+			err = c.tick(readers)
+			tick.Reset(c.untilTick())
+		case p := <-c.pauses:
+			err = c.paused(readers, p)
+		case <-c.left.news:
+			c.pass()
 		case <-tick.C:
 			err = c.tick(readers)
-			tick.Reset(jitter(c.opt.CheckpointInterval))
+			tick.Reset(c.untilTick())
 		}
 	}
 	return errors.Join(err, c.shutdown(ctx, stop))
@@ -58,11 +87,15 @@ func (c *scheduler) tick(readers context.Context) error {
 		}
 	}
 	c.retryTroubled(readers)
+	c.dropLapsed()
 	now := time.Now()
 	for _, t := range c.tasks {
-		t.observe(now)
+		t.observe(now, c.opt.CheckpointLag)
 	}
-	return c.tolerate("save positions", c.commit(readers))
+	err := c.tolerate("save positions", c.commit(readers))
+	c.rebalance(readers)
+	c.sayWhenFull()
+	return err
 }
 
 // tolerate logs an error of the store and lets time mend it. Meanwhile leases
@@ -79,8 +112,8 @@ func (c *scheduler) tolerate(op string, err error) error {
 }
 
 // look reads the store.
-func (c *scheduler) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.storeTimeout())
+func (c *scheduler) look(readers context.Context) error {
+	ctx, cancel := context.WithTimeout(readers, c.storeTimeout())
 	defer cancel()
 	sent := time.Now()
 	view, err := c.opt.Store.View(ctx)
@@ -102,6 +135,7 @@ func (c *scheduler) look(ctx context.Context) error {
 			c.fleet = append(c.fleet, r)
 		}
 	}
+	c.adopt(readers)
 	c.stand()
 	return nil
 }
@@ -112,8 +146,8 @@ func (c *scheduler) storeTimeout() time.Duration { return c.opt.Lease / 3 }
 
 // plant asks the stream for its partitions and stores them, unless another
 // replica was faster.
-func (c *scheduler) plant(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+func (c *scheduler) plant(readers context.Context) error {
+	ctx, cancel := context.WithTimeout(readers, 30*time.Second)
 	defer cancel()
 	at := c.opt.Start(c.clock.now()).Truncate(time.Microsecond) // what every dialect can store
 	roots, err := c.src.roots(ctx, at)
@@ -127,32 +161,52 @@ func (c *scheduler) plant(ctx context.Context) error {
 	if !res.RootsExist {
 		c.opt.Log.Info("reading begins", "partitions", len(roots), "from", at)
 	}
-	return c.look(ctx)
+	return c.look(readers)
 }
 
-// readerEnded acts on what a reader found.
+// readersEnded acts on what a reader found, and others that wait to say
+// something: one commit is for all of them.
+func (c *scheduler) readersEnded(readers context.Context, r result) error {
+	for {
+		if err := c.readerEnded(readers, r); err != nil {
+			return err
+		}
+		select {
+		case r = <-c.results:
+		default:
+			return c.tolerate("save the end of a partition", c.commit(readers))
+		}
+	}
+}
+
+// readerEnded acts on what a reader found. What follows from it is to be
+// committed.
 func (c *scheduler) readerEnded(readers context.Context, r result) error {
 	t := r.task
 	if c.tasks[t.token] != t {
 		return nil // was lost meanwhile
 	}
 	if r.err != nil {
+		if t.to != "" {
+			return nil // was stopped, to be handed over
+		}
 		return c.readerFailed(readers, r)
 	}
 	c.opt.Log.Debug("partition ended", "partition", t.token.Short(), "end", r.end, "children", len(r.children))
-	t.ended, t.endedAt = true, time.Now()
+	t.ended, t.endedAt, t.to = true, time.Now(), ""
 	c.graph.Ended(t.token, r.end, r.children)
-	return c.tolerate("save the end of a partition", c.commit(readers))
+	return nil
 }
 
 // start begins to read a partition that was taken.
 func (c *scheduler) start(readers context.Context, p Partition, lease time.Time) {
 	ctx, cancel := context.WithCancel(readers)
 	t := &task{
-		token: p.Token, epoch: p.Epoch, progress: NewProgress(p.Position), cancel: cancel, done: make(chan struct{}),
-		saved: Update{Token: p.Token, Epoch: p.Epoch, Position: p.Position, Expiry: p.Expiry},
+		token: p.Token, epoch: p.Epoch, since: time.Now(), progress: NewProgress(p.Position), cancel: cancel, done: make(chan struct{}),
+		saved: Update{Token: p.Token, Epoch: p.Epoch, Position: p.Position, Expiry: p.Expiry}, renew: c.renewAfter(),
 	}
 	t.progress.Lease(lease)
+	t.progress.left = func(m Mark) { c.left.note(p.Token, m) }
 	c.tasks[p.Token] = t
 	c.read(ctx, t, p.Start, p.Position)
 }
@@ -161,7 +215,8 @@ func (c *scheduler) start(readers context.Context, p Partition, lease time.Time)
 func (c *scheduler) read(ctx context.Context, t *task, start, position time.Time) {
 	p, _ := c.graph.Partition(t.token)
 	log := c.opt.Log.With("partition", t.token.Short())
-	r := &reader{source: c.src, token: t.token, start: start, position: position, progress: t.progress, sink: c.opt.NewSink(p), log: log}
+	r := &reader{source: c.src, token: t.token, start: start, position: position, progress: t.progress, sink: c.opt.NewSink(p), log: log,
+		pause: func(ctx context.Context, kind Kind, rec PartitionRecord) error { return c.pause(ctx, t, kind, rec) }}
 	log.Debug("reading", "position", position, "epoch", t.epoch)
 	go func() {
 		defer close(t.done)
@@ -181,9 +236,14 @@ func (c *scheduler) lose(token PartitionToken) {
 	}
 	c.opt.Log.Warn("lost a partition to another replica", "partition", token.Short(), "epoch", t.epoch)
 	c.stats.LeasesLost.Add(1)
-	t.progress.Lease(time.Time{})
+	c.forget(t)
+}
+
+// forget ends a task: nothing of it is published from now on.
+func (c *scheduler) forget(t *task) {
+	t.progress.Stop()
 	t.cancel()
-	delete(c.tasks, token)
+	delete(c.tasks, t.token)
 }
 
 // stand tells the rest of the process how things stand.
@@ -196,6 +256,9 @@ func (c *scheduler) stand() {
 		if t.trouble != "" {
 			st.stuck = append(st.stuck, t.trouble)
 		}
+	}
+	if c.balance.crowded() {
+		st.stuck = append(st.stuck, fmt.Sprintf("nobody reads %d partitions: all replicas have as many as MAX_PARTITIONS lets them", c.balance.plan.beyond))
 	}
 	st.others, st.some = c.graph.Others(c.clock.now())
 	c.now.Store(st)

@@ -24,6 +24,31 @@ func (s *seen) note(r *DataChangeRecord) {
 	s.ids = appendID(s.ids, r)
 }
 
+// notePartition remembers a partition start, end or event record, which have
+// their record sequence in common with the data records.
+func (s *seen) notePartition(kind Kind, r *PartitionRecord) {
+	if !r.Timestamp.Equal(s.at) {
+		s.at, s.ids, s.repeat = r.Timestamp, s.ids[:0], nil
+	}
+	id := partitionID(kind, r)
+	s.ids = binary.AppendUvarint(s.ids, uint64(len(id)))
+	s.ids = append(s.ids, id...)
+}
+
+// partitionID is unlike that of any data record, whose transaction has an id.
+func partitionID(kind Kind, r *PartitionRecord) string {
+	return "\x00" + string(rune(kind)) + r.RecordSequence
+}
+
+// beforePartition tells whether a partition record was acted on already.
+func (s *seen) beforePartition(kind Kind, r *PartitionRecord) bool {
+	if s.repeat == nil || !r.Timestamp.Equal(s.at) {
+		return false
+	}
+	_, ok := s.repeat[partitionID(kind, r)]
+	return ok
+}
+
 func appendID(dst []byte, r *DataChangeRecord) []byte {
 	dst = append(dst, r.ServerTransactionID...)
 	dst = append(dst, 0)

@@ -89,6 +89,10 @@ func (s *source) ended(ctx context.Context, d *Decoder, err error) error {
 	return err
 }
 
+func root(token PartitionToken, start time.Time) Partition {
+	return Partition{Token: token, Start: start, Position: start, State: Created}
+}
+
 // roots asks which partitions are alive at a time. They are to be read from the
 // time that comes with them.
 func (s *source) roots(ctx context.Context, at time.Time) ([]Partition, error) {
@@ -100,12 +104,15 @@ func (s *source) roots(ctx context.Context, at time.Time) ([]Partition, error) {
 			if err != nil || kind == KindNone {
 				return err
 			}
-			if kind != KindChildren {
-				continue
-			}
-			for _, c := range d.Children().Children {
-				start := d.Children().StartTimestamp
-				out = append(out, Partition{Token: c.Token, Start: start, Position: start, State: Created})
+			switch kind {
+			case KindChildren:
+				for _, c := range d.Children().Children {
+					out = append(out, root(c.Token, d.Children().StartTimestamp))
+				}
+			case KindPartitionStart:
+				for _, token := range d.Partition().Tokens {
+					out = append(out, root(token, d.Partition().Timestamp))
+				}
 			}
 		}
 	})

@@ -10,8 +10,10 @@ type Stats struct {
 	Duplicates atomic.Int64 // records that came once more and were not passed on
 	Retries    atomic.Int64 // queries that failed and were tried again
 	EarlyEnds  atomic.Int64 // queries that ended before their time, without a child record
+	MoveIns    atomic.Int64 // moves of keys that a partition had to wait for
 	Stalls     atomic.Int64 // queries that fell silent and were given up
 	Commits    atomic.Int64 // to the store
-	LeasesLost atomic.Int64
+	LeasesLost atomic.Int64 // partitions that another replica took, or whose lease ran out
+	HandedOver atomic.Int64 // partitions given to another replica
 	Gaps       atomic.Int64 // partitions whose position was older than retention
 }

@@ -10,6 +10,9 @@ import (
 type Store interface {
 	// View reads all of it at one instant.
 	View(ctx context.Context) (View, error)
+	// Present reads the ids of the replicas alone. It is asked several times a
+	// second, so that who comes or goes is noticed soon.
+	Present(ctx context.Context) (ids []string, err error)
 	// Commit applies c in one transaction. Parts whose condition does not hold
 	// (another owner or epoch) are left out and named in the result; the rest
 	// is applied. On an error nothing is known to have been applied.
@@ -50,14 +53,20 @@ type Update struct {
 	Expiry   time.Time // zero gives the partition back
 	End      time.Time // zero while it has not ended
 	Finished bool
-	// Children are stored with the end of their parent, each unless there is a
-	// partition of its token already. Those whose Owner is set are taken with it.
+	// To names the replica that the partition is handed to: it is the owner of
+	// the next epoch, until Expiry, and an end counts no more. If that replica is
+	// not known any more, the partition is given back instead.
+	To string
+	// Children are stored with the end of their parent, or with a position that
+	// is not behind where it named them, each unless there is a partition of its
+	// token already. Those whose Owner is set are taken with it.
 	Children []Partition
 }
 
 // A Take makes the replica the owner of a partition that was seen at Epoch and
-// is not owned: the next epoch begins, and an end that the last owner had
-// reached, but not finished, counts no more.
+// is not owned by another: the next epoch begins, and an end that the last owner
+// had reached, but not finished, counts no more. A replica may take what is its
+// own already, to begin anew with what it had let slip.
 type Take struct {
 	Token  PartitionToken
 	Epoch  int64

@@ -1,9 +1,7 @@
 package changestream
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -73,11 +71,14 @@ type Stream struct {
 	now   atomic.Pointer[standing]
 }
 
+// maxMutableWindow keeps queries of MUTABLE_KEY_RANGE streams within the 30
+// minutes that Spanner takes, whatever the clocks do.
+const maxMutableWindow = 29 * time.Minute
+
 // New prepares to read a stream. It does not connect.
 func New(o Options) (*Stream, error) {
 	if o.Info.MutableKeyRange {
-		return nil, &Error{Op: "read", Thing: "change stream " + o.Info.Stream, Cause: Refused,
-			Err: errors.New("its partition_mode is MUTABLE_KEY_RANGE, which this version does not read; create it with IMMUTABLE_KEY_RANGE")}
+		o.QueryWindow = min(o.QueryWindow, maxMutableWindow)
 	}
 	s := &Stream{opt: o}
 	s.src = &source{
@@ -95,11 +96,7 @@ func (s *Stream) Stats() *Stats { return &s.stats }
 // positions and gives its partitions to others.
 func (s *Stream) Run(ctx context.Context) error {
 	defer s.src.conns.close()
-	c := &scheduler{
-		Stream: s, tasks: make(map[PartitionToken]*task), results: make(chan result),
-		graph: NewGraph(GraphOptions{Self: s.opt.Replica.ID, Gate: s.opt.Gate, Retention: s.opt.Info.Retention, Keep: cmp.Or(s.opt.Keep, keepFinished)}),
-	}
-	return c.run(ctx)
+	return newScheduler(s).run(ctx)
 }
 
 // Probe asks for the partitions there are now, to see that the stream can be

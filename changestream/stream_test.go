@@ -45,6 +45,11 @@ type fixture struct {
 
 func newFixture(t *testing.T, o emulator.Options) *fixture {
 	t.Helper()
+	return newFixtureOf(t, o, emulator.GoogleSQL, "CREATE TABLE T (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)", "CREATE CHANGE STREAM "+testStream+" FOR T")
+}
+
+func newFixtureOf(t *testing.T, o emulator.Options, d emulator.Dialect, ddl ...string) *fixture {
+	t.Helper()
 	ctx := context.Background()
 	if o.MinHeartbeat == 0 {
 		o.MinHeartbeat = 50 * time.Millisecond
@@ -52,8 +57,7 @@ func newFixture(t *testing.T, o emulator.Options) *fixture {
 	server, err := emulator.Start(ctx, o)
 	must(t, err)
 	t.Cleanup(func() { server.Close() })
-	must(t, server.CreateDatabase(testDatabase, emulator.GoogleSQL,
-		"CREATE TABLE T (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)", "CREATE CHANGE STREAM "+testStream+" FOR T"))
+	must(t, server.CreateDatabase(testDatabase, d, ddl...))
 	client, err := spanner.NewClientWithConfig(ctx, testDatabase, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
 	must(t, err)
 	t.Cleanup(client.Close)
@@ -82,6 +86,12 @@ func must(t testing.TB, err error) {
 // run starts to read.
 func (f *fixture) run() {
 	f.Helper()
+	f.begin()
+	f.until("partitions are read", func() bool { return f.stream.Owned() > 0 })
+}
+
+func (f *fixture) begin() {
+	f.Helper()
 	var err error
 	f.stream, err = changestream.New(f.opt)
 	must(f, err)
@@ -89,7 +99,6 @@ func (f *fixture) run() {
 	f.cancel, f.result = cancel, make(chan error, 1)
 	go func() { f.result <- f.stream.Run(ctx) }()
 	f.Cleanup(cancel)
-	f.until("partitions are read", func() bool { return f.stream.Owned() > 0 })
 }
 
 // stop ends the reading and returns how it ended.
@@ -164,6 +173,24 @@ type recorder struct {
 	mu   sync.Mutex
 	rows map[string][]string
 	ids  map[string]int // how often each change came
+	all  []change       // those that came twice included
+}
+
+type change struct {
+	id, row, version string
+	partition        changestream.PartitionToken
+}
+
+// changesOf lists the mods of a record.
+func changesOf(rec *changestream.DataChangeRecord) (out []change) {
+	for i, m := range rec.Mods {
+		out = append(out, change{
+			id:      fmt.Sprintf("%s %s %s %d", rec.CommitTimestamp, rec.ServerTransactionID, rec.RecordSequence, i),
+			row:     strings.NewReplacer(`{"Id":"`, "", `"}`, "").Replace(string(m.Keys)),
+			version: strings.NewReplacer(`{"V":"`, "", `"}`, "").Replace(string(m.NewValues)),
+		})
+	}
+	return out
 }
 
 func newRecorder() *recorder {
@@ -172,19 +199,22 @@ func newRecorder() *recorder {
 
 func (r *recorder) of(changestream.Partition) changestream.Sink { return r }
 
-// Change implements changestream.Sink. A change that came before is not kept.
+// Change implements changestream.Sink.
 func (r *recorder) Change(rec *changestream.DataChangeRecord) error {
+	r.publish(changesOf(rec))
+	return nil
+}
+
+// publish notes changes. One that came before is not kept.
+func (r *recorder) publish(changes []change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, m := range rec.Mods {
-		id := fmt.Sprintf("%s %s %s %d", rec.CommitTimestamp, rec.ServerTransactionID, rec.RecordSequence, i)
-		if r.ids[id]++; r.ids[id] > 1 {
-			continue
+	for _, c := range changes {
+		r.all = append(r.all, c)
+		if r.ids[c.id]++; r.ids[c.id] == 1 {
+			r.rows[c.row] = append(r.rows[c.row], c.version)
 		}
-		row := strings.NewReplacer(`{"Id":"`, "", `"}`, "").Replace(string(m.Keys))
-		r.rows[row] = append(r.rows[row], strings.NewReplacer(`{"V":"`, "", `"}`, "").Replace(string(m.NewValues)))
 	}
-	return nil
 }
 
 // Flush implements changestream.Sink.

@@ -13,6 +13,7 @@ func (c *scheduler) commit(readers context.Context) error {
 	cm := c.changes(now)
 	if cm.Replica == nil && len(cm.Updates)+len(cm.Takes)+len(cm.Remove)+len(cm.Gone) == 0 {
 		c.stand()
+		c.pass()
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(readers, c.storeTimeout())
@@ -25,6 +26,7 @@ func (c *scheduler) commit(readers context.Context) error {
 	c.stats.Commits.Add(1)
 	c.apply(readers, cm, res)
 	c.stand()
+	c.pass()
 	return nil
 }
 
@@ -35,16 +37,20 @@ func (c *scheduler) changes(now time.Time) Commit {
 	for _, t := range c.tasks {
 		c.graph.Advance(t.token, t.progress.Position())
 	}
-	takes := c.affordable(c.graph.Startable(now))
+	takes := c.takes(now)
+	lazy := !c.opt.Gate && !c.opt.Info.MutableKeyRange // those wait for positions of others
 	for _, t := range c.tasks {
-		children := c.graph.Unsaved(t.token)
+		var children []Partition
+		if t.ended || c.opt.Info.MutableKeyRange {
+			children = c.graph.Unsaved(t.token)
+		}
 		for i := range children {
 			if takes[children[i].Token] {
 				children[i].Owner, children[i].Epoch, children[i].Expiry, children[i].State = c.opt.Replica.ID, 1, expiry, Running
 				delete(takes, children[i].Token)
 			}
 		}
-		if u, needed := t.update(time.Now(), &c.opt, expiry, children); needed {
+		if u, needed := t.update(time.Now(), &c.opt, expiry, lazy, children); needed {
 			cm.Updates = append(cm.Updates, u)
 		}
 	}
@@ -52,31 +58,13 @@ func (c *scheduler) changes(now time.Time) Commit {
 		p, _ := c.graph.Partition(token)
 		cm.Takes = append(cm.Takes, Take{Token: token, Epoch: p.Epoch, Expiry: expiry})
 	}
-	if time.Since(c.replica) >= c.opt.Lease/3 {
+	idle := len(cm.Updates)+len(cm.Takes)+len(cm.Remove)+len(cm.Gone) == 0
+	if since := time.Since(c.replica); since >= c.opt.Lease/6 || !idle && since >= c.opt.CheckpointInterval/2 {
 		row := c.opt.Replica
 		row.Capacity, row.LastSeen = c.opt.MaxPartitions, now
 		cm.Replica = &row
 	}
 	return cm
-}
-
-// affordable picks as many partitions as this replica has room for.
-func (c *scheduler) affordable(list []Partition) map[PartitionToken]bool {
-	room := len(list)
-	if c.opt.MaxPartitions > 0 {
-		reading := 0
-		for _, t := range c.tasks {
-			if !t.ended {
-				reading++
-			}
-		}
-		room = min(room, max(0, c.opt.MaxPartitions-reading))
-	}
-	takes := make(map[PartitionToken]bool)
-	for _, p := range list[:room] {
-		takes[p.Token] = true
-	}
-	return takes
 }
 
 // apply takes over what the store has accepted.
@@ -110,10 +98,17 @@ func (c *scheduler) apply(readers context.Context, cm Commit, res Result) {
 
 func (c *scheduler) applyUpdate(readers context.Context, u Update, late map[PartitionToken]bool) {
 	t := c.tasks[u.Token]
-	t.saved = u
+	if u.To != "" {
+		c.opt.Log.Info("handed a partition over", "partition", u.Token.Short(), "to", u.To, "position", u.Position)
+		c.graph.HandedOver(u.Token, u.To, u.Epoch+1, u.Expiry)
+		c.stats.HandedOver.Add(1)
+		c.forget(t)
+		return
+	}
+	t.saved, t.renew = u, c.renewAfter()
 	t.progress.Lease(c.sure(u.Expiry))
 	c.graph.Renewed(u.Token, u.Expiry)
-	if !u.End.IsZero() {
+	if len(u.Children) > 0 {
 		c.graph.Saved(u.Token)
 	}
 	for _, child := range u.Children {
@@ -130,43 +125,10 @@ func (c *scheduler) applyUpdate(readers context.Context, u Update, late map[Part
 
 func (c *scheduler) take(readers context.Context, token PartitionToken, epoch int64, expiry time.Time) {
 	c.graph.Taken(token, epoch, expiry)
+	delete(c.reclaim, token)
 	p, ok := c.graph.Partition(token)
 	if !ok {
 		return
 	}
 	c.start(readers, p, c.sure(expiry))
-}
-
-// sure is the local time until which a lease that ends at expiry, by the
-// store's clock, is surely held.
-func (c *scheduler) sure(expiry time.Time) time.Time {
-	return c.clock.local(expiry).Add(-c.opt.Lease / 10)
-}
-
-// shutdown ends the reading in order: stop the readers, let out what they read,
-// save the positions, give the partitions back.
-func (c *scheduler) shutdown(ctx context.Context, stop context.CancelFunc) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opt.DrainTimeout)
-	defer cancel()
-	stop()
-	for _, t := range c.tasks {
-		<-t.done
-	}
-	if err := c.opt.Drained(ctx); err != nil {
-		c.opt.Log.Warn("not everything that was read could be published; it will be read again", "error", err)
-	}
-	cm := Commit{Owner: c.opt.Replica.ID, Now: c.clock.now(), Gone: []string{c.opt.Replica.ID}}
-	for _, t := range c.tasks {
-		u := Update{Token: t.token, Epoch: t.epoch, Position: t.progress.Position(), End: t.saved.End}
-		u.Finished = !u.End.IsZero()
-		cm.Updates = append(cm.Updates, u)
-		t.progress.Lease(time.Time{})
-	}
-	if c.clock.read.IsZero() {
-		return nil // the store was never seen
-	}
-	if _, err := c.opt.Store.Commit(ctx, cm); err != nil {
-		c.opt.Log.Warn("could not save the last positions; what came after the ones before will be published again", "error", err)
-	}
-	return nil
 }

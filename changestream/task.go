@@ -10,17 +10,22 @@ import (
 type task struct {
 	token    PartitionToken
 	epoch    int64
+	since    time.Time // when it began, local
 	progress *Progress
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when its reader has returned
 
 	samples []sample
-	saved   Update // as the store has it
-	ended   bool   // read to its end, and published
+	saved   Update        // as the store has it
+	renew   time.Duration // how old the lease gets before it is renewed
+	ended   bool          // read to its end, and published
 	endedAt time.Time
 	skipped time.Time // where it went on after a gap
 	trouble string    // why it is not read, if it is not
 	retryAt time.Time // when to try once more, with trouble that may pass
+	to      string    // the replica that it is about to be handed to
+	still   bool      // with to: all that was read is published, and no more will be
+	pause   *pause    // what its reader waits for
 }
 
 // A sample is how far a partition was published at some time.
@@ -37,8 +42,14 @@ type result struct {
 	err      error
 }
 
+// samplesPerLag bounds how finely the way of a partition is remembered.
+const samplesPerLag = 16
+
 // observe notes how far the partition is published now.
-func (t *task) observe(now time.Time) {
+func (t *task) observe(now time.Time, lag time.Duration) {
+	if n := len(t.samples); n > 0 && now.Sub(t.samples[n-1].at) < lag/samplesPerLag {
+		return
+	}
 	t.samples = append(t.samples, sample{at: now, position: t.progress.Position()})
 }
 
@@ -55,15 +66,22 @@ func (t *task) safe(now time.Time, lag time.Duration) time.Time {
 
 // update is what the store should hold of the partition; not needed when it
 // holds that already and the lease is long enough.
-func (t *task) update(now time.Time, o *Options, expiry time.Time, unsaved []Partition) (u Update, needed bool) {
+//
+// A position that only heartbeats moved is saved with the next renewal, if lazy:
+// in a large fleet most partitions are idle.
+func (t *task) update(now time.Time, o *Options, expiry time.Time, lazy bool, unsaved []Partition) (u Update, needed bool) {
 	u = Update{Token: t.token, Epoch: t.epoch, Position: t.safe(now, o.CheckpointLag), Expiry: expiry, End: t.saved.End}
-	if t.ended {
+	switch {
+	case t.still:
+		u.Position, u.To = t.progress.Position(), t.to
+	case t.ended:
 		if u.End = t.progress.Position(); now.Sub(t.endedAt) >= o.CheckpointLag {
 			u.Finished, u.Position = true, u.End
 		}
-		u.Children = unsaved
 	}
-	due := t.saved.Expiry.Sub(expiry) < -o.Lease/3
-	needed = due || u.Finished || !u.Position.Equal(t.saved.Position) || !u.End.Equal(t.saved.End)
+	u.Children = unsaved
+	due := expiry.Sub(t.saved.Expiry) >= t.renew
+	moved := u.Position.After(t.saved.Position) && (!lazy || t.progress.changedSince(t.saved.Position))
+	needed = due || moved || u.Finished || u.To != "" || len(u.Children) > 0 || !u.End.Equal(t.saved.End)
 	return u, needed
 }

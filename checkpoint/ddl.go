@@ -115,10 +115,14 @@ func Grants(prefix string, info changestream.Info, role string, sameDatabase boo
 	t := TablesOf(prefix)
 	if info.Dialect == changestream.PostgreSQL {
 		role = quote(role)
+		function := "read_json_"
+		if info.MutableKeyRange {
+			function = "read_proto_bytes_"
+		}
 		out := []string{
 			`CREATE ROLE ` + role,
 			`GRANT SELECT ON CHANGE STREAM ` + quote(info.Stream) + ` TO ` + role,
-			`GRANT EXECUTE ON FUNCTION spanner.` + quote("read_json_"+info.Stream) + ` TO ` + role,
+			`GRANT EXECUTE ON FUNCTION spanner.` + quote(function+info.Stream) + ` TO ` + role,
 		}
 		if sameDatabase {
 			out = append(out, `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE `+quote(t.Partitions)+`, `+quote(t.Replicas)+`, `+quote(t.Keys)+` TO `+role)

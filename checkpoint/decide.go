@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"slices"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
@@ -12,16 +13,17 @@ type rows map[changestream.PartitionToken]changestream.Partition
 // A write is one partition to be stored, or removed.
 type write struct {
 	changestream.Partition
-	isNew  bool
-	remove bool
+	isNew   bool
+	remove  bool
+	renewal bool // only position and expiry differ from what is stored
 }
 
 // decide applies a commit to the rows that it names and returns what is to be
-// written. Rows must hold every partition of tokens(c) that is stored; exists
-// says whether the stream has any partition at all.
-func decide(current rows, exists bool, c changestream.Commit) ([]write, changestream.Result) {
-	d := decision{current: current, commit: c, written: make(map[changestream.PartitionToken]int)}
-	d.roots(exists)
+// written. Rows must hold every partition of tokens(c) that is stored, with its
+// state, end, position, owner, epoch and expiry.
+func decide(current rows, known facts, c changestream.Commit) ([]write, changestream.Result) {
+	d := decision{current: current, known: known, commit: c, written: make(map[changestream.PartitionToken]int)}
+	d.roots()
 	for _, u := range c.Updates {
 		d.update(u)
 	}
@@ -34,6 +36,23 @@ func decide(current rows, exists bool, c changestream.Commit) ([]write, changest
 		}
 	}
 	return d.writes, d.result
+}
+
+// facts are what a commit depends on besides the partitions that it names.
+type facts struct {
+	planted  bool            // the stream has partitions; for commits with roots
+	replicas map[string]bool // that there are; for those named by heirs(c)
+}
+
+// heirs are the replicas that a commit hands partitions to.
+func heirs(c changestream.Commit) []string {
+	var out []string
+	for _, u := range c.Updates {
+		if u.To != "" && !slices.Contains(out, u.To) {
+			out = append(out, u.To)
+		}
+	}
+	return out
 }
 
 // tokens are the partitions that a commit reads or writes.
@@ -53,6 +72,7 @@ func tokens(c changestream.Commit) []changestream.PartitionToken {
 
 type decision struct {
 	current rows
+	known   facts
 	commit  changestream.Commit
 	writes  []write
 	written map[changestream.PartitionToken]int // place in writes
@@ -62,7 +82,7 @@ type decision struct {
 // put notes a write; of several of one partition the last counts.
 func (d *decision) put(w write) {
 	if i, ok := d.written[w.Token]; ok {
-		w.isNew = d.writes[i].isNew
+		w.isNew, w.renewal = d.writes[i].isNew, w.renewal && d.writes[i].renewal
 		d.writes[i] = w
 	} else {
 		d.written[w.Token] = len(d.writes)
@@ -71,11 +91,11 @@ func (d *decision) put(w write) {
 	d.current[w.Token] = w.Partition
 }
 
-func (d *decision) roots(exists bool) {
+func (d *decision) roots() {
 	if len(d.commit.Roots) == 0 {
 		return
 	}
-	if d.result.RootsExist = exists; exists {
+	if d.result.RootsExist = d.known.planted; d.known.planted {
 		return
 	}
 	for _, p := range d.commit.Roots {
@@ -93,14 +113,17 @@ func (d *decision) update(u changestream.Update) {
 	if u.Position.After(p.Position) {
 		p.Position = truncate(u.Position)
 	}
-	p.End, p.Expiry = u.End, u.Expiry
+	renewal := p.End.Equal(truncate(u.End)) && !u.Finished && u.To == "" && !u.Expiry.IsZero()
+	p.End, p.Expiry = truncate(u.End), truncate(u.Expiry)
 	switch {
 	case u.Finished:
 		p.State, p.FinishedAt, p.Owner, p.Expiry = changestream.Finished, d.commit.Now, "", time.Time{}
-	case u.Expiry.IsZero():
-		p.Owner = ""
+	case u.To != "" && d.known.replicas[u.To]:
+		p.Owner, p.Epoch, p.End = u.To, p.Epoch+1, time.Time{}
+	case u.To != "", u.Expiry.IsZero():
+		p.Owner, p.Expiry = "", time.Time{}
 	}
-	d.put(write{Partition: p})
+	d.put(write{Partition: p, renewal: renewal})
 	for _, child := range u.Children {
 		d.child(child)
 	}
@@ -119,7 +142,8 @@ func (d *decision) child(child changestream.Partition) {
 
 func (d *decision) take(t changestream.Take) {
 	p, ok := d.current[t.Token]
-	if !ok || p.Epoch != t.Epoch || p.State == changestream.Finished || p.Owner != "" && p.Expiry.After(d.commit.Now) {
+	if !ok || p.Epoch != t.Epoch || p.State == changestream.Finished ||
+		p.Owner != "" && p.Owner != d.commit.Owner && p.Expiry.After(d.commit.Now) {
 		d.result.NotTaken = append(d.result.NotTaken, t.Token)
 		return
 	}

@@ -35,11 +35,22 @@ func (m *Memory) View(context.Context) (changestream.View, error) {
 	}, nil
 }
 
+// Present implements changestream.Store.
+func (m *Memory) Present(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.replicas)), nil
+}
+
 // Commit implements changestream.Store.
 func (m *Memory) Commit(_ context.Context, c changestream.Commit) (changestream.Result, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	writes, result := decide(maps.Clone(m.partitions), len(m.partitions) > 0, c)
+	known := facts{planted: len(m.partitions) > 0, replicas: make(map[string]bool)}
+	for id := range m.replicas {
+		known.replicas[id] = true
+	}
+	writes, result := decide(maps.Clone(m.partitions), known, c)
 	for _, w := range writes {
 		if w.remove {
 			delete(m.partitions, w.Token)

@@ -32,6 +32,8 @@ func StreamName(info changestream.Info) string {
 var (
 	partitionColumns = []string{"ChangeStream", "Token", "Parents", "StartTimestamp", "EndTimestamp", "State", "Position",
 		"Owner", "LeaseEpoch", "LeaseExpiry", "CreatedAt", "FinishedAt"}
+	// ruleColumns are those that the rules of a commit look at.
+	ruleColumns    = []string{"Token", "State", "EndTimestamp", "Position", "Owner", "LeaseEpoch", "LeaseExpiry"}
 	replicaColumns = []string{"ChangeStream", "ReplicaId", "Epoch", "Endpoints", "Capacity", "LastSeen"}
 )
 
@@ -50,6 +52,22 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 	if v.Now, err = ro.Timestamp(); err != nil {
 		return v, changestream.Classify("read", "table "+s.tables.Partitions, err)
 	}
+	v.Replicas, err = s.replicas(ctx)
+	return v, err
+}
+
+// Present implements changestream.Store: a strong read of a few keys.
+func (s *Spanner) Present(ctx context.Context) (ids []string, err error) {
+	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), []string{"ReplicaId"}, s.readOptions()).Do(func(row *spanner.Row) error {
+		var id string
+		err := row.Columns(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, changestream.Classify("read", "table "+s.tables.Replicas, err)
+}
+
+func (s *Spanner) replicas(ctx context.Context) (out []changestream.Replica, err error) {
 	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), replicaColumns, s.readOptions()).Do(func(row *spanner.Row) error {
 		var stream string
 		var capacity int64
@@ -59,10 +77,10 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 		}
 		r.Capacity = int(capacity)
 		r.Endpoints, r.Recover = splitEndpoints(r.Endpoints)
-		v.Replicas = append(v.Replicas, r)
+		out = append(out, r)
 		return nil
 	})
-	return v, changestream.Classify("read", "table "+s.tables.Replicas, err)
+	return out, changestream.Classify("read", "table "+s.tables.Replicas, err)
 }
 
 func (s *Spanner) readOptions() *spanner.ReadOptions {
@@ -70,7 +88,7 @@ func (s *Spanner) readOptions() *spanner.ReadOptions {
 }
 
 // Commit implements changestream.Store: one read-write transaction, that reads
-// only the rows it is about.
+// only the rows it is about, and of these what the rules ask for.
 func (s *Spanner) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
 	var result changestream.Result
 	_, err := s.client.ReadWriteTransactionWithOptions(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
@@ -78,14 +96,12 @@ func (s *Spanner) Commit(ctx context.Context, c changestream.Commit) (changestre
 		if err != nil {
 			return err
 		}
-		exists := false
-		if len(c.Roots) > 0 {
-			if exists, err = s.exists(ctx, tx); err != nil {
-				return err
-			}
+		known, err := s.facts(ctx, tx, c)
+		if err != nil {
+			return err
 		}
 		var writes []write
-		writes, result = decide(current, exists, c)
+		writes, result = decide(current, known, c)
 		return tx.BufferWrite(s.mutations(writes, c))
 	}, spanner.TransactionOptions{
 		TransactionTag: "spancast-lease", CommitPriority: spannerpb.RequestOptions_PRIORITY_HIGH, ExcludeTxnFromChangeStreams: true,
@@ -102,21 +118,43 @@ func (s *Spanner) read(ctx context.Context, tx *spanner.ReadWriteTransaction, wa
 	for i, token := range wanted {
 		keys[i] = spanner.Key{s.stream, string(token)}
 	}
-	err := tx.Read(ctx, s.tables.Partitions, spanner.KeySets(keys...), partitionColumns).Do(func(row *spanner.Row) error {
-		p, err := scanPartition(row)
+	err := tx.Read(ctx, s.tables.Partitions, spanner.KeySets(keys...), ruleColumns).Do(func(row *spanner.Row) error {
+		var token, state string
+		var p changestream.Partition
+		var end, expiry spanner.NullTime
+		err := row.Columns(&token, &state, &end, &p.Position, &p.Owner, &p.Epoch, &expiry)
+		p.Token, p.State, p.End, p.Expiry = changestream.PartitionToken(token), changestream.State(state), end.Time, expiry.Time
 		current[p.Token] = p
 		return err
 	})
 	return current, err
 }
 
-func (s *Spanner) exists(ctx context.Context, tx *spanner.ReadWriteTransaction) (bool, error) {
-	found := false
-	err := tx.ReadWithOptions(ctx, s.tables.Partitions, spanner.Key{s.stream}.AsPrefix(), []string{"Token"}, &spanner.ReadOptions{Limit: 1}).Do(func(*spanner.Row) error {
-		found = true
-		return nil
+func (s *Spanner) facts(ctx context.Context, tx *spanner.ReadWriteTransaction, c changestream.Commit) (facts, error) {
+	known := facts{replicas: make(map[string]bool)}
+	if len(c.Roots) > 0 {
+		err := tx.ReadWithOptions(ctx, s.tables.Partitions, spanner.Key{s.stream}.AsPrefix(), []string{"Token"}, &spanner.ReadOptions{Limit: 1}).Do(func(*spanner.Row) error {
+			known.planted = true
+			return nil
+		})
+		if err != nil {
+			return known, err
+		}
+	}
+	heirs := heirs(c)
+	if len(heirs) == 0 {
+		return known, nil
+	}
+	keys := make([]spanner.KeySet, len(heirs))
+	for i, id := range heirs {
+		keys[i] = spanner.Key{s.stream, id}
+	}
+	return known, tx.Read(ctx, s.tables.Replicas, spanner.KeySets(keys...), []string{"ReplicaId"}).Do(func(row *spanner.Row) error {
+		var id string
+		err := row.Columns(&id)
+		known.replicas[id] = true
+		return err
 	})
-	return found, err
 }
 
 func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mutation {
@@ -131,6 +169,9 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 				s.stream, string(w.Token), parents(w.Parents), truncate(w.Start), null(w.End), string(w.State), truncate(w.Position),
 				w.Owner, w.Epoch, null(w.Expiry), truncate(w.CreatedAt), null(w.FinishedAt),
 			}))
+		case w.renewal:
+			out = append(out, spanner.Update(s.tables.Partitions, []string{"ChangeStream", "Token", "Position", "LeaseExpiry"},
+				[]any{s.stream, string(w.Token), w.Position, w.Expiry}))
 		default:
 			out = append(out, spanner.Update(s.tables.Partitions,
 				[]string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"},

@@ -209,6 +209,24 @@ func TestStore_ChildrenComeWithTheirParentsEnd(t *testing.T) {
 	})
 }
 
+// A partition of a MUTABLE_KEY_RANGE stream names others while it lives on.
+func TestStore_AnnouncedPartitionsComeWithAPosition(t *testing.T) {
+	forEachStore(t, func(t *testing.T, s changestream.Store) {
+		st := newTest(t, s)
+		st.begin()
+		c := changestream.Partition{Token: "C", Parents: []changestream.PartitionToken{"A"}, Start: st.at(5), Position: st.at(5),
+			State: changestream.Running, Owner: "me", Epoch: 1, Expiry: st.at(15)}
+		u := changestream.Update{Token: "A", Epoch: 1, Position: st.at(5), Expiry: st.at(15), Children: []changestream.Partition{c}}
+		st.equal(st.commit(changestream.Commit{Owner: "you", Now: st.at(6), Updates: []changestream.Update{u}}).Lost, []changestream.PartitionToken{"A"})
+		st.equal(len(st.view().Partitions), 2)
+		st.equal(st.commit(changestream.Commit{Owner: "me", Now: st.at(6), Updates: []changestream.Update{u}}), changestream.Result{})
+		c.CreatedAt = st.at(6)
+		st.equal(st.partition("C"), c)
+		a := st.partition("A")
+		st.equal([]any{a.Position, a.State, a.Owner, a.End.IsZero()}, []any{st.at(5), changestream.Running, "me", true})
+	})
+}
+
 func TestStore_ReleaseFinishRemove(t *testing.T) {
 	forEachStore(t, func(t *testing.T, s changestream.Store) {
 		st := newTest(t, s)

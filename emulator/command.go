@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type Command struct {
 	Dialect  string // of that database: googlesql or postgresql
 	Schema   string // file with its DDL, statements ended by ";"
 	Load     Load   // run when Rate is not 0
+	Trouble  Trouble
 	fail     string
 }
 
@@ -51,11 +53,13 @@ func (c *Command) Flags(f *flag.FlagSet) {
 	f.DurationVar(&o.MinHeartbeat, "min-heartbeat", time.Second, "shortest heartbeat interval that change stream queries may ask for")
 	f.Int64Var(&o.MaxLogBytes, "max-log-bytes", 256<<20, "bytes of records kept for each change stream")
 	f.IntVar(&c.Load.Rate, "load", 0, "synthetic records a second in the change stream --load-stream; 0: none, negative: as many as can be made")
+	f.IntVar(&c.Load.Records, "load-records", 0, "records of the synthetic load in all; 0: no end")
 	f.StringVar(&c.Load.Stream, "load-stream", "", "change stream that gets the synthetic load")
 	f.StringVar(&c.Load.Table, "load-table", "", "table whose inserts the synthetic load shows")
 	f.IntVar(&c.Load.TextBytes, "load-text-bytes", 100, "length of the text values of the synthetic load")
 	f.StringVar(&c.fail, "fail", "", "code that ends each change stream query, as UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL or RESOURCE_EXHAUSTED")
 	f.IntVar(&faults.FailAfter, "fail-after", 0, "frames before --fail")
+	f.IntVar(&faults.EndAfter, "end-after", 0, "frames after which each change stream query ends early, without an error; 0: none")
 	f.DurationVar(&faults.FrameDelay, "frame-delay", 0, "wait before each frame of a change stream query")
 	f.BoolVar(&faults.NoResumeTokens, "no-resume-tokens", false, "leave resume tokens out of change stream frames")
 	f.BoolVar(&faults.ConstantResumeTokens, "constant-resume-tokens", false, "send one resume token on all frames, as Google's emulator does")
@@ -70,6 +74,10 @@ func (c *Command) Flags(f *flag.FlagSet) {
 	f.BoolVar(&faults.SharedTimestamps, "shared-timestamps", false, "let transactions on different rows share a commit timestamp")
 	f.DurationVar(&faults.CommitDelay, "commit-delay", 0, "wait before each commit")
 	f.IntVar(&faults.AbortEvery, "abort-every", 0, "abort every n-th commit; 0: none")
+	f.DurationVar(&c.Trouble.RestartEvery, "restart-every", 0, "interval at which all connections break, as in a crash, with the data kept; 0: never")
+	f.DurationVar(&c.Trouble.RestartFor, "restart-for", 0, "refuse connections this long at each --restart-every")
+	f.DurationVar(&c.Trouble.StallEvery, "stall-every", 0, "interval at which every connection hangs for --stall-for; 0: never")
+	f.DurationVar(&c.Trouble.StallFor, "stall-for", 0, "length of each stall")
 }
 
 // Validate says everything that is wrong with the flags.
@@ -82,6 +90,12 @@ func (c *Command) Validate() error {
 		}
 		c.Options.Faults.Fail = code
 	}
+	if c.fail == "" && c.Options.Faults.FailAfter != 0 {
+		faults = append(faults, errors.New("--fail-after needs --fail"))
+	}
+	if parts := strings.Split(c.Database, "/"); c.Database != "" && (len(parts) != 6 || parts[0] != "projects" || parts[2] != "instances" || parts[4] != "databases") {
+		faults = append(faults, fmt.Errorf("--database: %q is not of the form projects/P/instances/I/databases/D", c.Database))
+	}
 	if c.Dialect != "googlesql" && c.Dialect != "postgresql" {
 		faults = append(faults, fmt.Errorf("--dialect: %q is neither googlesql nor postgresql", c.Dialect))
 	}
@@ -91,7 +105,7 @@ func (c *Command) Validate() error {
 	if c.Load.Rate != 0 && (c.Database == "" || c.Load.Stream == "" || c.Load.Table == "") {
 		faults = append(faults, errors.New("--load needs --database, --load-stream and --load-table"))
 	}
-	return errors.Join(append(faults, c.Options.Validate())...)
+	return errors.Join(append(faults, c.Trouble.validate(), c.Options.Validate())...)
 }
 
 // Run starts the emulator, says on out where it listens, makes the load if one
@@ -110,15 +124,50 @@ func (c *Command) Run(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "Spanner emulator on %s\nexport SPANNER_EMULATOR_HOST=%s\n", s.Addr(), s.Addr())
+	fmt.Fprintf(out, "Spanner emulator on %s\nexport SPANNER_EMULATOR_HOST=%s\n", s.Addr(), reachable(s.Addr()))
+	return c.serve(ctx, s, out)
+}
+
+// serve makes trouble and load, and returns when the context ends or one of
+// them cannot go on.
+func (c *Command) serve(ctx context.Context, s *Server, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trouble := make(chan error, 1)
+	go func() {
+		err := c.Trouble.run(ctx, s)
+		if err != nil {
+			cancel()
+		}
+		trouble <- err
+	}()
+	err := c.load(ctx, s, out)
+	cancel()
+	return errors.Join(<-trouble, err)
+}
+
+// reachable is an address that clients on this machine can connect to.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return addr
+}
+
+func (c *Command) load(ctx context.Context, s *Server, out io.Writer) error {
 	if c.Load.Rate == 0 {
 		<-ctx.Done()
 		return nil
 	}
 	load := c.Load
 	load.Database, load.Rate = c.Database, max(load.Rate, 0)
+	fmt.Fprintf(out, "load begins at %s\n", s.Now().UTC().Format(time.RFC3339Nano))
 	made, err := s.Load(ctx, load)
-	fmt.Fprintf(out, "made %d records\n", made)
+	if err == nil {
+		fmt.Fprintf(out, "made %d records by %s\n", made, s.Now().UTC().Format(time.RFC3339Nano))
+		<-ctx.Done() // they stay to be read
+	}
 	return err
 }
 
@@ -129,11 +178,7 @@ func (c *Command) create(s *Server) error {
 		if err != nil {
 			return fmt.Errorf("--schema: %w", err)
 		}
-		for statement := range strings.SplitSeq(string(text), ";") {
-			if strings.TrimSpace(statement) != "" {
-				ddl = append(ddl, statement)
-			}
-		}
+		ddl = statements(string(text))
 	}
 	dialect := GoogleSQL
 	if c.Dialect == "postgresql" {

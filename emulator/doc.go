@@ -14,9 +14,9 @@
 //
 // Beyond what Spanner does, a Server lets a test say when the partitions of a
 // change stream split, merge and move (Churn), what time it is (Advance), what
-// goes wrong (SetFaults), and when the server restarts (Restart), which breaks
-// every connection and keeps all data. Load feeds change streams with more
-// records than commits could make.
+// goes wrong (SetFaults), and when the server restarts (Restart) or is away for
+// a while (Down, Up), which breaks every connection and keeps all data. Load
+// feeds change streams with more records than commits could make.
 //
 // Where Google's emulator and the documented behaviour of Cloud Spanner differ,
 // this one follows Cloud Spanner. What it does not do it refuses with

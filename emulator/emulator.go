@@ -56,8 +56,9 @@ type Server struct {
 	api     *server.Server
 	addr    string
 
-	mu     sync.Mutex // of Restart and Close
+	mu     sync.Mutex // of Down, Up, Restart and Close
 	closed bool
+	down   bool
 	cancel context.CancelFunc // ends the churn
 	done   chan struct{}      // closed when it has ended
 }
@@ -174,37 +175,4 @@ func (s *Server) Churn(database, stream string, change Change, token string) err
 		return fmt.Errorf("churn %s: %w", stream, err)
 	}
 	return nil
-}
-
-// Restart breaks all connections and running requests, as the crash of a
-// server would, and listens again on the same address with all data kept.
-func (s *Server) Restart(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return fmt.Errorf("restart emulator: %w", net.ErrClosed)
-	}
-	if err := s.api.Stop(); err != nil {
-		return fmt.Errorf("restart emulator: %w", err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.addr)
-	if err != nil {
-		return fmt.Errorf("restart emulator: %w", err)
-	}
-	s.api.Serve(listener)
-	return nil
-}
-
-// Close ends the Server: running requests fail, and all it started has ended
-// when it returns. A second call does nothing.
-func (s *Server) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	s.cancel()
-	<-s.done
-	return s.api.Stop()
 }

@@ -88,6 +88,7 @@ func TestCommand_ServesUntilItsContextEnds(t *testing.T) {
 func TestCommand_SaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"--fail NOTHING", "--fail"}, {"--dialect mysql", "--dialect"}, {"--load 5", "--load-stream"}, {"--schema x", "--database"}, {"--port 99999", "Port"},
+		{"--fail-after 3", "--fail"}, {"--database bad", "--database"}, {"--stall-every 1s", "--stall-for"}, {"--stall-for 1s", "--stall-every"}, {"--restart-every 1s --restart-for 1s", "--restart-for"}, {"--restart-every -1s", "--restart-every"},
 	} {
 		command := emulator.NewCommand()
 		flags := flag.NewFlagSet("emulator", flag.ContinueOnError)

@@ -71,6 +71,13 @@ func TestFaults_FailAfterFrames(t *testing.T) {
 	}
 }
 
+func TestFaults_EndAfterFrames(t *testing.T) {
+	f, token, from, to := thirty(t, emulator.Faults{EndAfter: 3, OneRowPerFrame: true})
+	if got, err := f.parts(limit(t), t, f.query(token, from, to), nil); err != nil || len(got) != 3 {
+		t.Errorf("%d frames and %v, want 3 and a clean end", len(got), err)
+	}
+}
+
 // TestFaults_ResumeTokensMakeResumptionExact breaks a query every two frames.
 func TestFaults_ResumeTokensMakeResumptionExact(t *testing.T) {
 	f, token, from, to := thirty(t, emulator.Faults{Fail: codes.Unavailable, FailAfter: 2, OneRowPerFrame: true})

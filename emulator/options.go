@@ -88,6 +88,7 @@ func (o Options) Validate() error {
 	check(o.VersionRetention >= 0, "VersionRetention: %s is negative", o.VersionRetention)
 	check(o.MaxVersions >= 0, "MaxVersions: %d is negative", o.MaxVersions)
 	check(o.Faults.FailAfter >= 0, "Faults.FailAfter: %d is negative", o.Faults.FailAfter)
+	check(o.Faults.EndAfter >= 0, "Faults.EndAfter: %d is negative", o.Faults.EndAfter)
 	check(o.Faults.AbortEvery >= 0 && o.Faults.AbortEvery != 1, "Faults.AbortEvery: %d would abort every commit; 2 aborts every other", o.Faults.AbortEvery)
 	check(o.Faults.ChunkSize >= 0, "Faults.ChunkSize: %d is negative", o.Faults.ChunkSize)
 	check(o.Faults.CommitDelay >= 0 && o.Faults.FrameDelay >= 0 && o.Faults.TokenLife >= 0, "Faults: a duration is negative")

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -57,6 +58,8 @@ func TestSQL_Expressions(t *testing.T) {
 		{"SELECT STRUCT(1 AS a, 'x' AS b).b, ARRAY(SELECT x * 2 FROM UNNEST([1, 2]) AS x), (SELECT 5), EXISTS(SELECT 1 FROM UNNEST([1]))", "x|[2 4]|5|true"},
 		{"SELECT TO_BASE64(b'abc'), TO_HEX(FROM_HEX('00ff')), TO_HEX(MD5('')), BYTE_LENGTH('é')", "YWJj|00ff|d41d8cd98f00b204e9800998ecf8427e|2"},
 		{"SELECT 5 & 3, 5 | 3, 5 ^ 3, ~5, 1 << 4, -1 >> 60", "1|7|6|-6|16|15"},
+		{"SELECT NO_SUCH_FUNCTION(1)", "!Function not found: NO_SUCH_FUNCTION"},
+		{"SELECT TO_JSON_STRING(STRUCT(1 AS a))", "!not supported"},
 		{"SELECT SAFE.SUBSTR('a', 1, -1), GENERATE_ARRAY(1, 7, 3)", "<nil>|[1 4 7]"},
 		{"SELECT nothing", "!Unrecognized name"},
 		{"SELECT NO_SUCH_FUNCTION(1)", "!Function not found"},
@@ -144,6 +147,7 @@ func TestSQL_DML(t *testing.T) {
 		"INSERT INTO Customers (Id) VALUES (1)":              codes.AlreadyExists,
 		"INSERT INTO Customers (Id, Id) VALUES (5, 5)":       codes.InvalidArgument,
 		"INSERT INTO Customers (Id) VALUES ('x')":            codes.InvalidArgument,
+		"INSERT INTO Customers (Id) VALUES (7.5)":            codes.InvalidArgument,
 		"UPDATE Customers SET Id = 5 WHERE Id = 1":           codes.InvalidArgument,
 		"UPDATE Customers SET Name = 5 WHERE Id = 1":         codes.InvalidArgument,
 		"INSERT INTO Orders (Id, Num) VALUES (99, 1)":        codes.NotFound,
@@ -180,6 +184,9 @@ func TestSQL_PostgreSQL(t *testing.T) {
 		{`SELECT coalesce("City", 'none') FROM customers ORDER BY "City"`, "Rome none"},
 		{`SELECT extract(year FROM born) FROM customers WHERE born IS NOT NULL`, "2024"},
 		{`SELECT lower('ABC'), length('abc'), true AND false, 1 <> 2`, "abc|3|false|true"},
+		{`SELECT 7/2, -7/2, 7.0/2, '\x00ff'::bytea, CAST('ab' AS bytea)`, "3|-3|3.5|AP8=|YWI="},
+		{`SELECT n.count, n."?column?", n.lower FROM (SELECT count(*), 1, lower('A')) AS n`, "1|1|a"},
+		{`SELECT 1/0`, "!division by zero"},
 		{`SELECT 1 -> 2`, "!not supported"},
 		{`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`, "customers"},
 	}, map[string]any{"p1": 1, "p2": []string{"x", "O'Brien"}})
@@ -212,5 +219,27 @@ func TestDDL_PrintsBack(t *testing.T) {
 				t.Errorf("what is printed makes another schema:\n%s", strings.Join(got, "\n"))
 			}
 		})
+	}
+}
+
+func TestDDL_Refuses(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, shopDDL...)
+	for sql, code := range map[string]codes.Code{
+		"CREATE TABLE T (Id INT64)":                    codes.InvalidArgument,
+		"CREATE TABLE T (Id INT64) PRIMARY KEY (Nope)": codes.InvalidArgument,
+		"CREATE TABLE T (Id INT64) PRIMARY KEY (Id), ROW DELETION POLICY (OLDER_THAN(Ts, INTERVAL 1 DAY))": codes.InvalidArgument,
+		"CREATE TABLE U (Id INT64) PRIMARY KEY (Id), INTERLEAVE IN PARENT Customers":                       codes.OK, // its key has the parent's column
+		"ALTER TABLE Customers ADD COLUMN X INT64 NOT NULL":                                                codes.Unimplemented,
+		"ALTER TABLE Customers ADD COLUMN Y INT64 NOT NULL DEFAULT (1)":                                    codes.OK,
+		"CREATE INDEX I ON Customers(Nope)":                                                                codes.InvalidArgument,
+		"CREATE VIEW V SQL SECURITY INVOKER AS SELECT 1 AS x":                                              codes.Unimplemented,
+		"CREATE SEQUENCE Q OPTIONS (sequence_kind = 'bit_reversed_positive')":                              codes.Unimplemented,
+		"DROP TABLE Nope": codes.NotFound,
+		"CREATE TABLE Customers (Id INT64) PRIMARY KEY (Id)": codes.FailedPrecondition,
+	} {
+		_, err := databasepb.NewDatabaseAdminClient(f.conn).UpdateDatabaseDdl(limit(t), &databasepb.UpdateDatabaseDdlRequest{Database: database, Statements: []string{sql}})
+		if status.Code(err) != code {
+			t.Errorf("%s: %v, want %v", sql, err, code)
+		}
 	}
 }

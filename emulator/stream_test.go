@@ -304,3 +304,23 @@ func TestLoad_MakesRecordsThatCanBeRead(t *testing.T) {
 		t.Errorf("%d records", records)
 	}
 }
+
+// TestLoad_RecordsAreLikeThoseOfCommits: they can be decoded, and no key and no
+// transaction comes twice.
+func TestLoad_RecordsAreLikeThoseOfCommits(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 1}, emulator.GoogleSQL, itemsDDL...)
+	from := f.Now()
+	if n, err := f.Load(limit(t), emulator.Load{Database: database, Stream: "S", Table: "Items", Records: 200}); n != 200 || err != nil {
+		t.Fatal(n, err)
+	}
+	to, seen := f.Now(), map[string]bool{}
+	for _, r := range f.data(t, from, to) {
+		if r.CommitTimestamp.Before(from) || r.CommitTimestamp.After(to) || len(r.Mods) != 1 || seen[r.Mods[0].Keys] || seen[r.ServerTransactionID] {
+			t.Fatalf("%+v", r)
+		}
+		seen[r.Mods[0].Keys], seen[r.ServerTransactionID] = true, true
+	}
+	if len(seen) != 400 {
+		t.Errorf("%d records", len(seen)/2)
+	}
+}

@@ -46,6 +46,42 @@ func TestTransaction_ConcurrentIncrementsAreNotLost(t *testing.T) {
 	}
 }
 
+// TestTransaction_WriteSkewAborts: two transactions read both rows and each
+// writes the other's; only one order of them can be had.
+func TestTransaction_WriteSkewAborts(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	f.put(t, 1, 2)
+	move := func(to int64, between func()) (attempts int, err error) {
+		_, err = f.client.ReadWriteTransaction(limit(t), func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+			sum := int64(0)
+			if err := tx.Read(ctx, "Items", spanner.AllKeys(), []string{"N"}).Do(func(r *spanner.Row) error {
+				var n int64
+				err := r.Columns(&n)
+				sum += n
+				return err
+			}); err != nil {
+				return err
+			}
+			if attempts++; attempts == 1 && between != nil {
+				between()
+			}
+			return tx.BufferWrite([]*spanner.Mutation{spanner.Update("Items", []string{"Id", "N"}, []any{to, sum})})
+		})
+		return attempts, err
+	}
+	attempts, err := move(1, func() {
+		if n, err := move(2, nil); err != nil || n != 1 {
+			t.Errorf("the inner transaction: %d attempts, %v", n, err)
+		}
+	})
+	if err != nil || attempts != 2 {
+		t.Errorf("the outer transaction: %d attempts, %v; want 2", attempts, err)
+	}
+	if got, err := f.texts(t, "SELECT N FROM Items ORDER BY Id", nil); err != nil || !slices.Equal(got, []string{"4", "3"}) {
+		t.Errorf("got %v %v; want 1+3, and before that 1+2", got, err)
+	}
+}
+
 func TestTransaction_PhantomAborts(t *testing.T) {
 	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
 	attempts := 0
@@ -300,5 +336,32 @@ func TestTransaction_SnapshotThatWasForgottenIsRefused(t *testing.T) {
 	}
 	if got, err := collect(tx.Query(limit(t), stmt("SELECT N FROM Items"))); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("got %v %v of a version that is gone", got, err)
+	}
+}
+
+// TestTransaction_ATurnEndsWithItsCommit: a transaction that was aborted again
+// and again goes first, once; others do not wait for it ever after.
+func TestTransaction_ATurnEndsWithItsCommit(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	f.put(t, 0)
+	attempts := 0
+	_, err := f.client.ReadWriteTransaction(limit(t), func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		if _, err := tx.ReadRow(ctx, "Items", spanner.Key{0}, []string{"N"}); err != nil {
+			return err
+		}
+		if attempts++; attempts < 6 {
+			f.put(t, 0) // what was read is not so any more
+		}
+		return tx.BufferWrite([]*spanner.Mutation{spanner.Update("Items", []string{"Id", "N"}, []any{0, 1})})
+	})
+	if err != nil || attempts != 6 {
+		t.Fatalf("%d attempts, %v", attempts, err)
+	}
+	began := time.Now()
+	for range 40 { // 10 s, if each waited for the turn
+		f.put(t, 1)
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("40 commits took %s", d)
 	}
 }

@@ -1,7 +1,9 @@
 package publisher
 
 import (
+	"slices"
 	"strconv"
+	"unsafe"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/internal/jsonscan"
@@ -21,6 +23,13 @@ type batch struct {
 
 	partition changestream.PartitionToken
 	moved     string // attribute of its changes; see message.Attributes
+	owned     lease  // under which it was read
+}
+
+// A lease names an ownership of a partition, for the log.
+type lease struct {
+	partition string
+	epoch     int64
 }
 
 // A span is a piece of a batch's data.
@@ -74,6 +83,7 @@ func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted
 			continue
 		}
 		from, first := len(b.data), len(b.entries)
+		b.makeRoom(c.Mod)
 		e := entry{record: record}
 		e.version = b.appendVersion(rec, i)
 		c.Version = b.at(e.version)
@@ -128,6 +138,33 @@ func (b *batch) appendTopics(e entry, c *Change, routes []*topics.Route, wanted 
 		}
 	}
 	return nil
+}
+
+// makeRoom grows the memory of a batch once for a large row change, instead of
+// several times, each with a copy of all.
+func (b *batch) makeRoom(m *changestream.Mod) {
+	const large = 64 << 10
+	if n := len(m.Keys) + len(m.NewValues) + len(m.OldValues); n > large {
+		b.data = slices.Grow(b.data, n+n/64+1<<10)
+	}
+}
+
+// cost is the memory that a batch takes, in bytes.
+func (b *batch) cost() int64 {
+	const each = int64(unsafe.Sizeof(entry{}) + unsafe.Sizeof(recordPart{}))
+	return int64(cap(b.data)) + each*int64(cap(b.entries))
+}
+
+// shrink moves a batch out of memory that is much too large for it: while it
+// waits, nobody else can use that.
+func (b *batch) shrink() {
+	const slack = 16 << 10
+	if cap(b.data) > 2*len(b.data)+slack {
+		b.data = append(make([]byte, 0, len(b.data)), b.data...)
+	}
+	if cap(b.entries) > 2*len(b.entries)+slack/64 {
+		b.entries = append(make([]entry, 0, len(b.entries)), b.entries...)
+	}
 }
 
 func (b *batch) appendVersion(rec *changestream.DataChangeRecord, mod int) span {

@@ -44,6 +44,7 @@ func (o *owner) look(now time.Time) error {
 		if !ok {
 			break
 		}
+		o.asked.note(prefix, on)
 		if !on {
 			o.stats.Subscriptions.Add(-1)
 			continue

@@ -45,6 +45,10 @@ type Options struct {
 	Resolved func() (own, fleet time.Time)
 	// Hello returns what is said to newcomers.
 	Hello func() message.HelloBody
+	// Observe is told of every batch that was handed to the socket, by the
+	// goroutine that owns it: how many messages, and the commit timestamp of the
+	// last. May be nil.
+	Observe func(messages int, last time.Time)
 
 	Log *slog.Logger
 }

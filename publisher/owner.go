@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/spancast/spancast/message"
@@ -13,6 +14,7 @@ type owner struct {
 	counters  *counters
 	schemas   *announcements
 	lost      []lostRecord // gaps that are still announced
+	asked     tally
 	epoch     []byte
 	directory string // of the last hello
 	fleet     succession
@@ -31,7 +33,7 @@ const (
 	repeatEvery = 10 * time.Second
 	// checkEvery is the number of messages after which a batch asks again
 	// whether it may still be published.
-	checkEvery = 256
+	checkEvery = 16
 )
 
 // loop deals with whatever comes, until ctx is done.
@@ -51,7 +53,8 @@ func (o *owner) loop(ctx context.Context) error {
 			err = o.publish(b)
 		case <-look.C:
 			err = o.look(time.Now())
-		case <-resolved.C:
+		case now := <-resolved.C:
+			o.survey(now)
 			err = o.resolveMoved()
 		case <-repeat.C:
 			err = o.repeat()
@@ -73,6 +76,7 @@ func (o *owner) publish(b *batch) error {
 	if b.mark.Progress == nil {
 		return nil // of Drained
 	}
+	o.announce(b)
 	for i := range b.entries {
 		if i%checkEvery == 0 && !b.mark.Progress.Alive() {
 			return o.fence(b)
@@ -85,6 +89,9 @@ func (o *owner) publish(b *batch) error {
 	}
 	o.stats.Messages.Add(uint64(len(b.entries)))
 	o.stats.Slow.Store(o.socket.dropped)
+	if o.opt.Observe != nil && len(b.entries) > 0 {
+		o.opt.Observe(len(b.entries), b.mark.Position)
+	}
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
 	}
@@ -98,10 +105,20 @@ func (o *owner) publish(b *batch) error {
 	return nil
 }
 
+// announce says in the log which messages come next, by the counter of the root,
+// and by which right: who published what as whose owner can be told from it.
+func (o *owner) announce(b *batch) {
+	if len(b.entries) == 0 || !o.opt.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	o.opt.Log.Debug("publishing", "partition", b.owned.partition, "epoch", b.owned.epoch, "first", o.counters.level("").count+1, "messages", len(b.entries))
+}
+
 // fence throws a batch away: whoever owns the partition now publishes it.
 func (o *owner) fence(b *batch) error {
 	o.stats.Fenced.Add(1)
-	o.opt.Log.Warn("a lease ran out before a batch was published; the partition's next owner publishes it", "messages", len(b.entries))
+	o.opt.Log.Warn("a lease ran out before a batch was published; the partition's next owner publishes it",
+		"partition", b.owned.partition, "epoch", b.owned.epoch, "messages", len(b.entries))
 	return nil
 }
 

@@ -25,8 +25,9 @@ type Publisher struct {
 	gaps    chan changestream.Gap
 	ended   chan struct{} // closed when Run returns
 
-	lineage lineage
-	stats   Stats
+	lineage  lineage
+	stats    Stats
+	surveyed atomic.Pointer[Survey]
 }
 
 // Stats count what a publisher does.
@@ -93,9 +94,13 @@ func (p *Publisher) submit(ctx context.Context, b *batch) error {
 	if len(b.data) > maxBatch {
 		return fmt.Errorf("a result of %d bytes is too large to be published", len(b.data))
 	}
-	size := min(int64(len(b.data)), p.opt.MaxBuffer)
-	if err := p.room.Acquire(ctx, size); err != nil {
-		return context.Cause(ctx)
+	size := min(b.cost(), p.opt.MaxBuffer)
+	if !p.room.TryAcquire(size) {
+		b.shrink() // it has to wait
+		size = min(b.cost(), p.opt.MaxBuffer)
+		if err := p.room.Acquire(ctx, size); err != nil {
+			return context.Cause(ctx)
+		}
 	}
 	b.size = size
 	p.stats.Buffered.Add(size)
@@ -152,7 +157,7 @@ func (p *Publisher) Gap(g changestream.Gap) {
 // goodbye, and returns when the socket is closed.
 func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
-	o := &owner{Publisher: p, counters: newCounters(), epoch: []byte(p.opt.Epoch), schemas: newAnnouncements()}
+	o := &owner{Publisher: p, counters: newCounters(), epoch: []byte(p.opt.Epoch), schemas: newAnnouncements(), asked: make(tally)}
 	err := o.loop(ctx)
 	if err == nil {
 		err = o.bye()

@@ -10,7 +10,10 @@ import (
 
 // Sink returns the sink of a partition.
 func (p *Publisher) Sink(partition changestream.Partition) changestream.Sink {
-	return &sink{p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token}, holding: p.lineage.begin(partition, time.Now())}
+	return &sink{
+		p: p, body: p.opt.NewBody(), change: Change{Partition: partition.Token},
+		holding: p.lineage.begin(partition, time.Now()), owned: lease{partition.Token.Short(), partition.Epoch},
+	}
 }
 
 // A sink builds the batches of one partition, in the goroutine of its reader.
@@ -24,6 +27,7 @@ type sink struct {
 	schema  *changestream.Schema // of the latest record
 	ignored bool
 	holding holding
+	owned   lease
 }
 
 // Change implements changestream.Sink.
@@ -57,7 +61,7 @@ func (s *sink) begin() *batch {
 // Flush implements changestream.Sink. It waits for room in the buffer.
 func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
 	b := s.begin()
-	b.mark = m
+	b.mark, b.owned = m, s.owned
 	if err := s.p.submit(ctx, b); err != nil {
 		return err // the batch stays, for the next attempt
 	}

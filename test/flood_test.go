@@ -16,7 +16,7 @@ import (
 )
 
 // resident is the memory of a process, in bytes.
-func resident(t *testing.T, pid int) int {
+func resident(t testing.TB, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

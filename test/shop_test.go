@@ -13,6 +13,7 @@ import (
 	"cloud.google.com/go/spanner"
 	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 
+	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
@@ -22,8 +23,10 @@ import (
 // of everything that was committed.
 type shop struct {
 	*spannerdb.DB
-	t   *testing.T
+	t   testing.TB
 	env map[string]string
+
+	metadata *checkpoint.Spanner // of partitions(), once it is needed
 
 	mu        sync.Mutex
 	committed map[string][]string // by row, its versions in order: the values of the column V
@@ -33,17 +36,30 @@ type shop struct {
 const shopStream = "Everything"
 
 // newShop makes a shop, with metadata tables beside it.
-func newShop(t *testing.T, host string) *shop {
+func newShop(t testing.TB, host string) *shop {
 	t.Helper()
-	db := spannerdb.New(t, host, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL,
+	return newShopIn(t, host, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL)
+}
+
+// newShopIn is newShop for either dialect.
+func newShopIn(t testing.TB, host string, dialect databasepb.DatabaseDialect) *shop {
+	t.Helper()
+	name, ddl := "googlesql", []string{
 		`CREATE TABLE Orders (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
 		`CREATE TABLE Users (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
-		`CREATE CHANGE STREAM `+shopStream+` FOR Orders, Users`)
+		`CREATE CHANGE STREAM ` + shopStream + ` FOR Orders, Users`}
+	if dialect == databasepb.DatabaseDialect_POSTGRESQL {
+		name, ddl = "postgresql", []string{
+			`CREATE TABLE "Orders" ("Id" bigint PRIMARY KEY, "V" bigint)`,
+			`CREATE TABLE "Users" ("Id" bigint PRIMARY KEY, "V" bigint)`,
+			`CREATE CHANGE STREAM "` + shopStream + `" FOR "Orders", "Users"`}
+	}
+	db := spannerdb.New(t, host, dialect, ddl...)
 	s := &shop{DB: db, t: t, committed: make(map[string][]string), env: map[string]string{
 		"SPANNER_EMULATOR_HOST": host, "SPANCAST_DATABASE": db.Name, "SPANCAST_CHANGE_STREAM": shopStream,
 		"SPANCAST_METADATA_DATABASE": db.Name + "m",
 	}}
-	if status, _, stderr := harness.Run(t, s.env, "admin", "bootstrap"); status != 0 {
+	if status, _, stderr := harness.Run(t, s.env, "admin", "bootstrap", "--dialect", name); status != 0 {
 		t.Fatalf("bootstrap: %s", stderr)
 	}
 	return s

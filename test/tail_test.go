@@ -10,15 +10,10 @@ import (
 	"github.com/spancast/spancast/test/harness"
 )
 
-// embedded is a shop on an embedded Spanner, and a replica behind a proxy.
-func embedded(t *testing.T, more ...string) (*shop, *harness.Replica, *harness.Proxy) {
+// behindProxy is a shop on an embedded Spanner, and a replica behind a proxy.
+func behindProxy(t *testing.T, more ...string) (*shop, *harness.Replica, *harness.Proxy) {
 	t.Helper()
-	server, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 50 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	s := newShop(t, server.Addr())
+	s := newShop(t, embedded(t, emulator.Options{MinHeartbeat: 50 * time.Millisecond}).Addr())
 	replica := harness.Serve(t, s.with(more...))
 	harness.Subscribe(t, []string{replica.Endpoint}, "").Reading()
 	proxy := harness.NewProxy(t, 1, 0)
@@ -42,7 +37,7 @@ func TestTail_VerifyTellsWhatCouldNotBeRecovered(t *testing.T) {
 	t.Parallel()
 	t.Run("recovered", func(t *testing.T) {
 		t.Parallel()
-		s, replica, proxy := embedded(t)
+		s, replica, proxy := behindProxy(t)
 		p := harness.Start(t, nil, "tail", "--connect", proxy.Endpoint(), "--topic", "Orders/", "--verify", "--count", "12", "--timeout", "50s", "--format", "json")
 		p.Logged("subscribed")
 		s.commit(0, "Orders", "Users")
@@ -55,7 +50,7 @@ func TestTail_VerifyTellsWhatCouldNotBeRecovered(t *testing.T) {
 	})
 	t.Run("unrecovered", func(t *testing.T) {
 		t.Parallel()
-		s, replica, proxy := embedded(t, "SPANCAST_RECOVERY_BIND", "none")
+		s, replica, proxy := behindProxy(t, "SPANCAST_RECOVERY_BIND", "none")
 		p := harness.Start(t, nil, "tail", "--connect", proxy.Endpoint(), "--verify", "--count", "2", "--timeout", "50s")
 		p.Logged("subscribed")
 		s.commit(0, "Orders")
@@ -74,7 +69,7 @@ func TestTail_VerifyTellsWhatCouldNotBeRecovered(t *testing.T) {
 // TestTail_BeginsInThePastOrWithASnapshot, and goes on from a cursor.
 func TestTail_BeginsInThePastOrWithASnapshot(t *testing.T) {
 	t.Parallel()
-	s, replica, _ := embedded(t)
+	s, replica, _ := behindProxy(t)
 	first := s.commit(0, "Orders", "Users")
 	for i := 1; i < 6; i++ {
 		s.commit(i%3, "Orders", "Users")

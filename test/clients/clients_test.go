@@ -82,6 +82,7 @@ func write(ctx context.Context, t *testing.T, s *emulator.Server, every time.Dur
 }
 
 func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
+	t.Parallel() // it waits for the network, the other builds
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		missing(t, "npm: %v", err)
@@ -90,7 +91,7 @@ func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	if _, err := os.Stat("node/node_modules/@google-cloud/spanner"); err != nil {
-		if out, err := command(ctx, t, s, "node", npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
+		if out, err := command(ctx, t, s, "node", npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"); err != nil {
 			missing(t, "npm install: %v\n%s", err, out)
 		}
 	}
@@ -101,6 +102,7 @@ func TestNode_ReadsWritesAndFollowsAStream(t *testing.T) {
 }
 
 func TestTail_SeesEveryChangeOnceOverChurn(t *testing.T) {
+	t.Parallel()
 	bin := t.TempDir()
 	install := exec.CommandContext(t.Context(), "go", "install", "github.com/cloudspannerecosystem/spanner-change-streams-tail@v0.4.2")
 	install.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=-mod=mod")

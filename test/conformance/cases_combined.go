@@ -1,5 +1,7 @@
 package conformance
 
+import "google.golang.org/grpc/codes"
+
 const tABC = "Id:INT64#1*, A:STRING#2, B:INT64#3, C:STRING#4"
 
 // dmlCases is section B.
@@ -123,6 +125,17 @@ func replaceCases() []Case {
 			Want: []StreamWant{on("StreamAll", first, us)},
 			Google: &Difference{Reason: "records of a transaction come by table in hash order", Rule: "records come in the order of execution", AnyOrder: true,
 				Want: []StreamWant{on("StreamAll", us, first)}}},
+		{ID: 193, Name: "UpdateOfDeletedRowFails", Setup: exists, Txns: []Txn{{remove("Users", 1), foo(update, "again")}}, Code: codes.InvalidArgument},
+		{ID: 194, Name: "UpdateOfDeletedAndInsertedRow", Setup: exists, Txns: []Txn{{remove("Users", 1), name1(), foo(update, "again")}},
+			Want: []StreamWant{on("StreamUsers", gone, back("again"))},
+			Google: &Difference{Reason: "DELETE and INSERT of an existing row give an INSERT only", Rule: "a row that is deleted and inserted has both records",
+				Want: []StreamWant{on("StreamUsers", back("again"))}}},
+		{ID: 195, Name: "UpdateOfDeletedAndReplacedRowFails", Setup: exists,
+			Txns: []Txn{{remove("Users", 1), replace("Users", "UserId", 1, "Name", "name2"), foo(update, "again")}}, Code: codes.InvalidArgument},
+		{ID: 196, Name: "UpdateOfReplacedRow", Setup: exists, Txns: []Txn{{replace("Users", "UserId", 1, "Name", "name2"), foo(update, "again")}},
+			Want: []StreamWant{on("StreamUsers", gone, back("again"))},
+			Google: &Difference{Reason: "REPLACE of an existing row gives an INSERT only", Rule: "REPLACE is DELETE, then INSERT",
+				Want: []StreamWant{on("StreamUsers", back("again"))}}},
 	}
 	for i := range cases {
 		cases[i].Schema, cases[i].Dialects = schemaG(), both()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
@@ -100,13 +101,26 @@ func createInstance(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
+// busy is part of what Google's emulator answers to DDL while a transaction is
+// open, be it one of its own that changes partitions.
+const busy = "concurrent schema change operation or read-write transaction"
+
 // alter runs DDL statements and waits for their end.
 func (db *database) alter(ctx context.Context, ddl ...string) error {
-	op, err := databasepb.NewDatabaseAdminClient(db.conn).UpdateDatabaseDdl(ctx, &databasepb.UpdateDatabaseDdlRequest{Database: db.name, Statements: ddl})
-	if err = db.wait(ctx, op, err); err != nil {
-		return fmt.Errorf("DDL %.80q…: %w", ddl[0], err)
+	for {
+		op, err := databasepb.NewDatabaseAdminClient(db.conn).UpdateDatabaseDdl(ctx, &databasepb.UpdateDatabaseDdlRequest{Database: db.name, Statements: ddl})
+		if err = db.wait(ctx, op, err); err == nil {
+			return nil
+		}
+		if !strings.Contains(err.Error(), busy) {
+			return fmt.Errorf("DDL %.80q…: %w", ddl[0], err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("DDL %.80q…: %w", ddl[0], err)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	return nil
 }
 
 // wait polls an operation to its end.

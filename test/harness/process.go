@@ -23,6 +23,7 @@ type Process struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	done chan struct{}
+	line func(string) // gets each line of the log, if set
 
 	mu     sync.Mutex
 	stdout bytes.Buffer
@@ -30,11 +31,21 @@ type Process struct {
 	wake   chan struct{} // closed and replaced when a line of stderr came
 }
 
+// keptLog is how much is kept of a log whose lines go to somebody else, in bytes.
+const keptLog = 32 << 10
+
 // Start runs spancast with arguments and an environment of nothing but env. It
 // is killed when the test ends.
 func Start(t testing.TB, env map[string]string, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, done: make(chan struct{}), wake: make(chan struct{})}
+	return StartLogged(t, env, nil, args...)
+}
+
+// StartLogged is Start for a process that runs for long: each line of its log
+// goes to line, in order, and only the last of them are kept.
+func StartLogged(t testing.TB, env map[string]string, line func(string), args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, done: make(chan struct{}), wake: make(chan struct{}), line: line}
 	p.cmd = exec.Command(Binary(t), args...)
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	for k, v := range env {
@@ -73,8 +84,14 @@ func (p *Process) collect(from io.Reader, to *bytes.Buffer) {
 	lines := bufio.NewReader(from)
 	for {
 		line, err := lines.ReadString('\n')
+		if to == &p.stderr && p.line != nil && line != "" {
+			p.line(line)
+		}
 		p.mu.Lock()
 		to.WriteString(line)
+		if p.line != nil && to.Len() > 2*keptLog {
+			to.Next(to.Len() - keptLog)
+		}
 		close(p.wake)
 		p.wake = make(chan struct{})
 		p.mu.Unlock()
@@ -188,11 +205,18 @@ type Replica struct {
 	*Process
 	Endpoint string // where it publishes
 	Recover  string // its recovery endpoint
+	ID       string // in the metadata tables
 }
 
 // Serve starts spancast serve on a free port, with short intervals, and waits
 // until it says where it publishes.
 func Serve(t testing.TB, env map[string]string) *Replica {
+	t.Helper()
+	return ServeLogged(t, env, nil)
+}
+
+// ServeLogged is Serve for a process that runs for long; see StartLogged.
+func ServeLogged(t testing.TB, env map[string]string, line func(string)) *Replica {
 	t.Helper()
 	all := map[string]string{
 		"SPANCAST_BIND": "tcp://127.0.0.1:*", "SPANCAST_RECOVERY_BIND": "tcp://127.0.0.1:*", "SPANCAST_HTTP": "none", "SPANCAST_LOG_LEVEL": "debug", "SPANCAST_HEARTBEAT": "100ms",
@@ -201,14 +225,14 @@ func Serve(t testing.TB, env map[string]string) *Replica {
 	for k, v := range env {
 		all[k] = v
 	}
-	p := Start(t, all, "serve")
-	line := p.Logged(`"message":"(reading change stream [^"]*)"`)
-	endpoint := regexp.MustCompile(`publishing on ([^,;" ]+)`).FindStringSubmatch(unquote(line[1]))
+	p := StartLogged(t, all, line, "serve")
+	banner := p.Logged(`"message":"(reading change stream [^"]*)"`)
+	endpoint := regexp.MustCompile(`publishing on ([^,;" ]+)`).FindStringSubmatch(unquote(banner[1]))
 	if endpoint == nil {
-		t.Fatalf("no endpoint in %s", line[1])
+		t.Fatalf("no endpoint in %s", banner[1])
 	}
-	r := &Replica{Process: p, Endpoint: endpoint[1]}
-	if found := regexp.MustCompile(`recovery on ([^,;" ]+)`).FindStringSubmatch(unquote(line[1])); found != nil {
+	r := &Replica{Process: p, Endpoint: endpoint[1], ID: p.Logged(`"reading change stream .*"replica":"([^"]+)"`)[1]}
+	if found := regexp.MustCompile(`recovery on ([^,;" ]+)`).FindStringSubmatch(unquote(banner[1])); found != nil {
 		r.Recover = found[1]
 	}
 	return r

@@ -79,11 +79,10 @@ func (s *Stream) AppendLoad(t *Template, n int, at store.Timestamp) {
 	if s.dropped {
 		return
 	}
-	var buf [2 * len(stampForm)]byte // AppendFormat wants more room than it needs
-	stamp := Time(at).AppendFormat(buf[:0], stampForm)
+	s.text = appendMicros(s.text[:0], Time(at)) // as long as the mark's
 	for range n {
 		t.transactions++
-		copy(t.data[t.stamp:], stamp)
+		copy(t.data[t.stamp:], s.text)
 		putDigits(t.data[t.id:t.id+len(idMark)], t.transactions)
 		for _, key := range t.keys {
 			putDigits(t.data[key:key+19], t.next)

@@ -22,7 +22,10 @@ func (a *applier) alterTable(n *ast.AlterTable) error {
 		if alt.IfNotExists && a.s.Column(t, alt.Column.Name.Name) != nil {
 			return nil
 		}
-		_, err := a.column(t, alt.Column)
+		c, err := a.column(t, alt.Column)
+		if err == nil && c.NotNull && c.DefaultText == "" && c.GeneratedText == "" && !c.Identity {
+			return status.Errorf(codes.Unimplemented, "Cannot add NOT NULL column %s.%s to existing table %s: it has no default.", t.Name, c.Name, t.Name)
+		}
 		return err
 	case *ast.DropColumn:
 		return a.dropColumn(t, alt.Name.Name)
@@ -39,11 +42,9 @@ func (a *applier) alterTable(n *ast.AlterTable) error {
 		t.Cascade = alt.OnDelete == ast.OnDeleteCascade
 		return nil
 	case *ast.AddRowDeletionPolicy:
-		t.TTL = alt.RowDeletionPolicy.SQL()
-		return nil
+		return a.rowDeletion(t, alt.RowDeletionPolicy)
 	case *ast.ReplaceRowDeletionPolicy:
-		t.TTL = alt.RowDeletionPolicy.SQL()
-		return nil
+		return a.rowDeletion(t, alt.RowDeletionPolicy)
 	case *ast.DropRowDeletionPolicy:
 		t.TTL = ""
 		return nil

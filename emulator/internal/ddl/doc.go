@@ -80,7 +80,7 @@ func (a *applier) apply(statement string) error {
 			return err
 		}
 	}
-	node, err := memefish.ParseDDL("", strings.TrimRight(statement, "; \t\r\n"))
+	node, err := sql.Caught(memefish.ParseDDL, strings.TrimRight(statement, "; \t\r\n"))
 	if err != nil {
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		return invalid("Error parsing Spanner DDL statement: %s", text)
@@ -92,7 +92,7 @@ func (a *applier) apply(statement string) error {
 func normalised(texts map[string]string) map[string]string {
 	out := map[string]string{}
 	for google, postgres := range texts {
-		if n, err := memefish.ParseExpr("", google); err == nil {
+		if n, err := sql.Caught(memefish.ParseExpr, google); err == nil {
 			out[n.SQL()] = postgres
 		}
 	}

@@ -49,6 +49,9 @@ func (a *applier) createTable(n *ast.CreateTable) error {
 			keys = append(keys, primary.Columns...)
 		}
 	}
+	if len(keys) == 0 && n.PrimaryKeyRparen.Invalid() && !slices.ContainsFunc(n.TableConstraints, isPrimaryKey) {
+		return invalid("Table %s has no PRIMARY KEY.", t.Name)
+	}
 	var err error
 	if t.Key, err = a.parts(t, keys); err != nil {
 		return err
@@ -60,7 +63,9 @@ func (a *applier) createTable(n *ast.CreateTable) error {
 		return err
 	}
 	if n.RowDeletionPolicy != nil {
-		t.TTL = n.RowDeletionPolicy.RowDeletionPolicy.SQL()
+		if err := a.rowDeletion(t, n.RowDeletionPolicy.RowDeletionPolicy); err != nil {
+			return err
+		}
 	}
 	a.s.Tables = append(a.s.Tables, t)
 	for _, constraint := range n.TableConstraints {
@@ -68,6 +73,20 @@ func (a *applier) createTable(n *ast.CreateTable) error {
 			return err
 		}
 	}
+	return nil
+}
+
+func isPrimaryKey(c *ast.TableConstraint) bool {
+	_, ok := c.Constraint.(*ast.TablePrimaryKey)
+	return ok
+}
+
+// rowDeletion notes a row deletion policy, which is not carried out.
+func (a *applier) rowDeletion(t *schema.Table, p *ast.RowDeletionPolicy) error {
+	if c := a.s.Column(t, p.ColumnName.Name); c == nil || c.Type.Code != sppb.TypeCode_TIMESTAMP {
+		return invalid("Cannot create ROW DELETION POLICY because there is no TIMESTAMP column named %s in table %s.", p.ColumnName.Name, t.Name)
+	}
+	t.TTL = p.SQL()
 	return nil
 }
 
@@ -215,7 +234,7 @@ func (a *applier) parts(t *schema.Table, keys []*ast.IndexKey) ([]schema.KeyPart
 	for _, k := range keys {
 		c := a.s.Column(t, k.Name.Name)
 		if c == nil {
-			return nil, notFound("Table %s does not have column %s.", t.Name, k.Name.Name)
+			return nil, invalid("Table %s does not have column %s.", t.Name, k.Name.Name)
 		}
 		if slices.ContainsFunc(out, func(p schema.KeyPart) bool { return p.Column == c }) {
 			return nil, failed("Key column %s appears more than once.", c.Name)

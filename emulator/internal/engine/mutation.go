@@ -104,10 +104,10 @@ func (t *Txn) updateRow(w written) error {
 	if err := wantKey(w); err != nil {
 		return err
 	}
+	if t.named(w.table, w.key) {
+		return status.Errorf(codes.InvalidArgument, "A row in table %s was deleted and then updated in the same transaction.", w.table.Name)
+	}
 	if t.get(w.table, w.key) == nil {
-		if t.named(w.table, w.key) {
-			return status.Errorf(codes.InvalidArgument, "A row in table %s was deleted and then updated in the same transaction.", w.table.Name)
-		}
 		return status.Errorf(codes.NotFound, "Row not found in table %s: the row to update is missing.", w.table.Name)
 	}
 	_, err := t.Update(w.table, w.key, w.columns, w.values)
@@ -118,16 +118,26 @@ func (t *Txn) upsertRow(w written) error {
 	if wantKey(w) != nil || t.get(w.table, w.key) == nil {
 		return t.insertRow(w)
 	}
+	t.unname(w.table, w.key)
 	return t.updateRow(w)
 }
 
+// replaceRow leaves a row named that was: as in Google's emulator only INSERT
+// and INSERT_OR_UPDATE make it one that can be updated again.
 func (t *Txn) replaceRow(w written) error {
+	named := wantKey(w) == nil && t.named(w.table, w.key)
 	if wantKey(w) == nil {
-		if err := t.Delete(w.table, w.key); err != nil {
+		if err := t.drop(w.table, w.key); err != nil {
 			return err
 		}
 	}
-	return t.insertRow(w)
+	if err := t.insertRow(w); err != nil {
+		return err
+	}
+	if named {
+		t.name(w.table, w.key)
+	}
+	return nil
 }
 
 // wantKey checks that a mutation names all key columns.
@@ -165,7 +175,7 @@ func (t *Txn) applyDelete(d *sppb.Mutation_Delete) error {
 			keys = append(keys, key)
 			return true
 		})
-		t.removedSpans = append(t.removedSpans, tableSpan{table.ID, s.from, s.to})
+		t.nameRange(tableSpan{table.ID, s.from, s.to})
 		for _, key := range keys {
 			if err := t.drop(table, key); err != nil {
 				return err

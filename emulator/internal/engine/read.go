@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/spancast/spancast/emulator/internal/schema"
+	"github.com/spancast/spancast/emulator/internal/store"
 	"github.com/spancast/spancast/emulator/internal/value"
 )
 
@@ -15,46 +16,74 @@ type ReadRequest struct {
 	Index   string // empty: the primary key
 	Columns []string
 	Keys    *sppb.KeySet
-	Limit   int64 // 0: none
+	Limit   int64       // 0: none
+	Part    store.Range // only keys in this range; the zero value is all
+}
+
+// readPlan is a read that has been checked.
+type readPlan struct {
+	table   *schema.Table
+	index   *schema.Index // nil: the primary key
+	columns []*schema.Column
+	spans   []span
+}
+
+func (t *Txn) planRead(r ReadRequest) (p readPlan, err error) {
+	if p.table, err = tableOf(t.schema, r.Table); err != nil {
+		return p, err
+	}
+	if p.columns, err = columnsOf(t.schema, p.table, r.Columns); err != nil {
+		return p, err
+	}
+	if len(p.columns) == 0 {
+		return p, status.Error(codes.InvalidArgument, "A read must name at least one column.")
+	}
+	key := p.table.Key
+	if r.Index != "" {
+		if p.index, key, err = t.indexFor(p.table, r.Index, p.columns); err != nil {
+			return p, err
+		}
+	}
+	p.spans, err = keySpans(key, r.Keys)
+	return p, err
 }
 
 // Read checks a read and returns its columns and a function that yields its
 // rows, in key order within each key or range.
 func (t *Txn) Read(r ReadRequest) ([]*schema.Column, func(each func(row []any) bool), error) {
-	table, err := tableOf(t.schema, r.Table)
-	if err != nil {
-		return nil, nil, err
-	}
-	columns, err := columnsOf(t.schema, table, r.Columns)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(columns) == 0 {
-		return nil, nil, status.Error(codes.InvalidArgument, "A read must name at least one column.")
-	}
-	index, key := (*schema.Index)(nil), table.Key
-	if r.Index != "" {
-		if index, key, err = t.indexFor(table, r.Index, columns); err != nil {
-			return nil, nil, err
-		}
-	}
-	spans, err := keySpans(key, r.Keys)
+	p, err := t.planRead(r)
 	if err != nil {
 		return nil, nil, err
 	}
 	rows := func(each func(row []any) bool) {
 		left := r.Limit
 		emit := func(_ string, row []any) bool {
-			out := make([]any, len(columns))
-			for i, c := range columns {
+			out := make([]any, len(p.columns))
+			for i, c := range p.columns {
 				out[i] = row[c.Slot]
 			}
 			left--
 			return each(out) && left != 0
 		}
-		t.readSpans(table, index, spans, emit)
+		t.readSpans(p.table, p.index, clipped(p.spans, r.Part), emit)
 	}
-	return columns, rows, nil
+	return p.columns, rows, nil
+}
+
+// clipped is what of some spans lies in a range.
+func clipped(spans []span, part store.Range) []span {
+	if part == (store.Range{}) {
+		return spans
+	}
+	var out []span
+	for _, s := range spans {
+		from, to, ok := part.Clip(s.from, s.to)
+		if ok && (!s.point || from == s.from) {
+			s.from, s.to = from, to
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // indexFor finds an index and checks that it holds the columns.

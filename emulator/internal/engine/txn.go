@@ -27,8 +27,8 @@ type Txn struct {
 	keys         map[tableKey]struct{}
 	spans        []tableSpan
 	buffers      map[uint32]*buffer
-	list         []*pending            // in order of the first write
-	removed      map[tableKey]struct{} // rows that were named for deletion
+	list         []*pending        // in order of the first write
+	removed      map[tableKey]bool // rows that were named for deletion; false: inserted again
 	removedSpans []tableSpan
 	stale        atomic.Bool // versions that the snapshot needs were forgotten
 	priority     bool
@@ -42,6 +42,10 @@ type tableKey struct {
 type tableSpan struct {
 	table    uint32
 	from, to string
+}
+
+func (s tableSpan) has(k tableKey) bool {
+	return s.table == k.table && k.key >= s.from && (s.to == "" || k.key < s.to)
 }
 
 // pending is the net effect of a transaction on one row.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
@@ -28,6 +29,7 @@ func (t *Txn) Insert(table *schema.Table, columns []*schema.Column, values []any
 	}
 	p.recreated = p.old != nil
 	p.new, p.written = row, nil
+	t.unname(table, p.key)
 	return row, nil
 }
 
@@ -161,27 +163,49 @@ func (t *Txn) Update(table *schema.Table, key string, columns []*schema.Column, 
 }
 
 // Delete removes a row if it is there, with its interleaved children. A later
-// mutation must not update a row that was named for deletion; one that is gone
-// by a cascade is simply not found.
+// mutation must not update a row that was named for deletion, unless it was
+// inserted since; one that is gone by a cascade is simply not found.
 func (t *Txn) Delete(table *schema.Table, key string) error {
-	if t.removed == nil {
-		t.removed = map[tableKey]struct{}{}
-	}
-	t.removed[tableKey{table.ID, key}] = struct{}{}
+	t.name(table, key)
 	return t.drop(table, key)
 }
 
-// named reports whether a row was named for deletion, by key or in a range.
-func (t *Txn) named(table *schema.Table, key string) bool {
-	if _, ok := t.removed[tableKey{table.ID, key}]; ok {
-		return true
+// name notes that a row was named for deletion.
+func (t *Txn) name(table *schema.Table, key string) {
+	if t.removed == nil {
+		t.removed = map[tableKey]bool{}
 	}
-	for _, s := range t.removedSpans {
-		if s.table == table.ID && key >= s.from && (s.to == "" || key < s.to) {
-			return true
+	t.removed[tableKey{table.ID, key}] = true
+}
+
+// nameRange notes that all rows of a range were.
+func (t *Txn) nameRange(s tableSpan) {
+	t.removedSpans = append(t.removedSpans, s)
+	for k := range t.removed {
+		if s.has(k) {
+			t.removed[k] = true
 		}
 	}
-	return false
+}
+
+// unname notes that a row was inserted.
+func (t *Txn) unname(table *schema.Table, key string) {
+	if t.named(table, key) {
+		if t.removed == nil {
+			t.removed = map[tableKey]bool{}
+		}
+		t.removed[tableKey{table.ID, key}] = false
+	}
+}
+
+// named reports whether a row was named for deletion, by key or in a range, and
+// not inserted since.
+func (t *Txn) named(table *schema.Table, key string) bool {
+	k := tableKey{table.ID, key}
+	if named, known := t.removed[k]; known {
+		return named
+	}
+	return slices.ContainsFunc(t.removedSpans, func(s tableSpan) bool { return s.has(k) })
 }
 
 // drop is Delete without naming the row.

@@ -2,6 +2,7 @@
 package fault
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ type Faults struct {
 	// any other.
 	Fail      codes.Code
 	FailAfter int
+	// EndAfter ends each change stream query after so many frames, before its
+	// time and as if all were well; 0: none.
+	EndAfter int
 	// FrameDelay is waited before each frame of a change stream query.
 	FrameDelay time.Duration
 	// NoResumeTokens leaves resume tokens out of change stream frames;
@@ -48,6 +52,10 @@ type Faults struct {
 	CommitDelay time.Duration
 	// AbortEvery aborts every n-th commit; 0: none.
 	AbortEvery int
+	// Stall makes every connection hang until it is lifted, as a network that
+	// passes nothing on: requests that run or come, their answers, connections
+	// and pings wait, and go on afterwards as if nothing had been.
+	Stall bool
 }
 
 // Shape is the part of the faults that is about the form of answers.
@@ -58,19 +66,45 @@ func (f *Faults) Shape() changes.Shape {
 
 // Switch holds the faults in force; they may change at any time.
 type Switch struct {
-	now     atomic.Pointer[Faults]
+	now     atomic.Pointer[state]
 	commits atomic.Int64
+	mu      sync.Mutex // of Set
+}
+
+// state is the faults in force and what the connections that they stall wait for.
+type state struct {
+	Faults
+	lifted chan struct{} // closed when the stall ends; nil without one
 }
 
 // Set puts faults in force, in place of those before.
-func (s *Switch) Set(f Faults) { s.now.Store(&f) }
+func (s *Switch) Set(f Faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, before := &state{Faults: f}, s.now.Load()
+	if f.Stall {
+		next.lifted = make(chan struct{})
+	}
+	s.now.Store(next)
+	if before != nil && before.lifted != nil {
+		close(before.lifted) // a stall that goes on is found by looking again
+	}
+}
 
 // Get is the faults in force.
 func (s *Switch) Get() *Faults {
-	if f := s.now.Load(); f != nil {
-		return f
+	if now := s.now.Load(); now != nil {
+		return &now.Faults
 	}
 	return &Faults{}
+}
+
+// stalled is closed when the stall in force is lifted; nil without one.
+func (s *Switch) stalled() <-chan struct{} {
+	if now := s.now.Load(); now != nil {
+		return now.lifted
+	}
+	return nil
 }
 
 // AbortNow reports whether this commit is one to abort.

@@ -163,13 +163,16 @@ func FuzzRequests(f *testing.F) {
 		&sppb.ExecuteSqlRequest{Sql: "SELECT @p1", ParamTypes: map[string]*sppb.Type{"p1": {Code: sppb.TypeCode_ARRAY}}},
 		&sppb.ExecuteBatchDmlRequest{Statements: []*sppb.ExecuteBatchDmlRequest_Statement{{Sql: "DELETE FROM T WHERE TRUE"}}},
 		&sppb.BeginTransactionRequest{Options: &sppb.TransactionOptions{Mode: &sppb.TransactionOptions_ReadOnly_{}}},
-		&sppb.PartitionQueryRequest{}, &sppb.BatchWriteRequest{MutationGroups: []*sppb.BatchWriteRequest_MutationGroup{{}}},
+		&sppb.PartitionQueryRequest{Sql: "SELECT Id FROM T WHERE Id > 1", Transaction: &sppb.TransactionSelector{Selector: &sppb.TransactionSelector_Begin{
+			Begin: &sppb.TransactionOptions{Mode: &sppb.TransactionOptions_ReadOnly_{}}}}, PartitionOptions: &sppb.PartitionOptions{PartitionSizeBytes: 1, MaxPartitions: 3}},
+		&sppb.PartitionReadRequest{Table: "T", Index: "X", Columns: []string{"Id"}, KeySet: &sppb.KeySet{All: true}, Transaction: &sppb.TransactionSelector{Selector: &sppb.TransactionSelector_Begin{
+			Begin: &sppb.TransactionOptions{Mode: &sppb.TransactionOptions_ReadOnly_{}}}}}, &sppb.BatchWriteRequest{MutationGroups: []*sppb.BatchWriteRequest_MutationGroup{{}}},
 	} {
 		raw, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)
 		}
-		for kind := range byte(7) {
+		for kind := range byte(8) {
 			f.Add(raw, kind)
 		}
 	}
@@ -179,7 +182,7 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, kind byte) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		switch kind % 7 {
+		switch kind % 8 {
 		case 0:
 			m := &sppb.CommitRequest{}
 			decoded(raw, m, func() { m.Session = session; service.Commit(ctx, m) })
@@ -201,6 +204,9 @@ func FuzzRequests(f *testing.F) {
 		case 6:
 			m := &sppb.ReadRequest{}
 			decoded(raw, m, func() { m.Session = session; service.StreamingRead(m, &sink{ctx: ctx}) })
+		case 7:
+			m := &sppb.PartitionReadRequest{}
+			decoded(raw, m, func() { m.Session = session; service.PartitionRead(ctx, m) })
 		}
 	})
 }

@@ -37,6 +37,8 @@ type statement struct {
 	plan   bool
 }
 
+// statementOf is a request's statement; that of a partition of a query has
+// its part still to be read from the token.
 func statementOf(r *sppb.ExecuteSqlRequest) statement {
 	return statement{text: r.GetSql(), params: sql.Params{Values: r.GetParams(), Types: r.GetParamTypes()}, seqno: r.GetSeqno(), plan: r.GetQueryMode() == sppb.ExecuteSqlRequest_PLAN}
 }
@@ -148,7 +150,11 @@ func (s *spannerService) ExecuteSql(ctx context.Context, r *sppb.ExecuteSqlReque
 		return nil, err
 	}
 	defer func() { w.done(err) }()
-	return w.whole(ctx, r.GetTransaction(), statementOf(r))
+	st := statementOf(r)
+	if st.params.Part, err = part(r.GetPartitionToken(), queryDigest(r.GetTransaction().GetId(), r)); err != nil {
+		return nil, err
+	}
+	return w.whole(ctx, r.GetTransaction(), st)
 }
 
 func (s *spannerService) ExecuteBatchDml(ctx context.Context, r *sppb.ExecuteBatchDmlRequest) (out *sppb.ExecuteBatchDmlResponse, err error) {
@@ -229,6 +235,9 @@ func (s *spannerService) ExecuteStreamingSql(r *sppb.ExecuteSqlRequest, stream s
 		return err
 	}
 	st := statementOf(r)
+	if st.params.Part, err = part(r.GetPartitionToken(), queryDigest(r.GetTransaction().GetId(), r)); err != nil {
+		return err
+	}
 	if reply := w.replayed(st); reply != nil {
 		return replay(reply, stream)
 	}

@@ -256,7 +256,11 @@ func (s *spannerService) Read(ctx context.Context, r *sppb.ReadRequest) (out *sp
 		return nil, err
 	}
 	defer func() { w.done(err) }()
-	columns, rows, err := w.Read(readRequest(r))
+	request, err := readRequest(r.GetTransaction().GetId(), r)
+	if err != nil {
+		return nil, err
+	}
+	columns, rows, err := w.Read(request)
 	if err != nil {
 		return nil, err
 	}
@@ -272,8 +276,13 @@ func (s *spannerService) Read(ctx context.Context, r *sppb.ReadRequest) (out *sp
 	return out, ctx.Err()
 }
 
-func readRequest(r *sppb.ReadRequest) engine.ReadRequest {
-	return engine.ReadRequest{Table: r.GetTable(), Index: r.GetIndex(), Columns: r.GetColumns(), Keys: r.GetKeySet(), Limit: r.GetLimit()}
+// readRequest is a read in the engine's words, in a transaction or with none.
+func readRequest(tx []byte, r *sppb.ReadRequest) (engine.ReadRequest, error) {
+	if len(r.GetPartitionToken()) > 0 && r.GetLimit() != 0 {
+		return engine.ReadRequest{}, invalid("A read of a partition must not have a limit.")
+	}
+	part, err := part(r.GetPartitionToken(), readDigest(tx, r))
+	return engine.ReadRequest{Table: r.GetTable(), Index: r.GetIndex(), Columns: r.GetColumns(), Keys: r.GetKeySet(), Limit: r.GetLimit(), Part: part}, err
 }
 
 func (s *spannerService) StreamingRead(r *sppb.ReadRequest, stream sppb.Spanner_StreamingReadServer) (err error) {
@@ -287,7 +296,11 @@ func (s *spannerService) StreamingRead(r *sppb.ReadRequest, stream sppb.Spanner_
 	if err != nil {
 		return err
 	}
-	columns, rows, err := w.Read(readRequest(r))
+	request, err := readRequest(r.GetTransaction().GetId(), r)
+	if err != nil {
+		return err
+	}
+	columns, rows, err := w.Read(request)
 	if err != nil {
 		return err
 	}
@@ -302,27 +315,6 @@ func (s *spannerService) StreamingRead(r *sppb.ReadRequest, stream sppb.Spanner_
 		return err
 	}
 	return out.finish(nil, w.named.precommitToken())
-}
-
-// PartitionQuery and PartitionRead give one partition: the whole.
-func (s *spannerService) PartitionQuery(ctx context.Context, r *sppb.PartitionQueryRequest) (*sppb.PartitionResponse, error) {
-	return s.partition(ctx, r.GetSession(), r.GetTransaction())
-}
-
-func (s *spannerService) PartitionRead(ctx context.Context, r *sppb.PartitionReadRequest) (*sppb.PartitionResponse, error) {
-	return s.partition(ctx, r.GetSession(), r.GetTransaction())
-}
-
-func (s *spannerService) partition(ctx context.Context, session string, selector *sppb.TransactionSelector) (*sppb.PartitionResponse, error) {
-	w, err := s.work(ctx, session, selector, "")
-	if err != nil {
-		return nil, err
-	}
-	defer w.done(nil)
-	if w.named == nil || !w.ReadOnly() {
-		return nil, invalid("Partitioning requires a read-only transaction that is not single-use.")
-	}
-	return &sppb.PartitionResponse{Partitions: []*sppb.Partition{{PartitionToken: []byte("all")}}, Transaction: w.metadata(selector)}, nil
 }
 
 // head is the metadata of a change stream result, encoded.

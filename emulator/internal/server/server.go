@@ -51,6 +51,7 @@ type Server struct {
 	databases map[string]*database
 	ops       operations
 	grpc      *grpc.Server
+	listener  *fault.Listener
 	served    chan error
 }
 
@@ -80,23 +81,24 @@ func (s *Server) Serve(l net.Listener) {
 	instancepb.RegisterInstanceAdminServer(g, &instanceAdmin{Server: s})
 	longrunningpb.RegisterOperationsServer(g, &operationsService{Server: s})
 	s.mu.Lock()
-	s.grpc, s.served = g, make(chan error, 1)
-	served := s.served
+	s.grpc, s.listener, s.served = g, s.config.Faults.Listen(l), make(chan error, 1)
+	listener, served := s.listener, s.served
 	s.mu.Unlock()
-	go func() { served <- g.Serve(l) }()
+	go func() { served <- g.Serve(listener) }()
 }
 
 // Stop breaks all connections and waits for the handlers to end.
 func (s *Server) Stop() error {
 	s.mu.Lock()
-	g, served := s.grpc, s.served
+	g, listener, served := s.grpc, s.listener, s.served
 	s.grpc = nil
 	s.mu.Unlock()
 	if g == nil {
 		return nil
 	}
+	listener.Break()
 	g.Stop()
-	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

@@ -287,8 +287,8 @@ func (s *spannerService) commit(db *database, t *transaction, r *sppb.CommitRequ
 	if r.GetReturnCommitStats() {
 		t.committed.CommitStats = &sppb.CommitResponse_CommitStats{MutationCount: done.Mutations}
 	}
-	t.Txn = db.Snapshot(0) // lets go of its reads and writes
 	db.txns.end(t, grpcstatus.Error(codes.FailedPrecondition, "The transaction has already been committed."))
+	t.Txn = db.Snapshot(0) // lets go of its reads and writes; not before its turn has ended
 	return t.committed, nil
 }
 
@@ -322,8 +322,11 @@ func (s *spannerService) BatchWrite(r *sppb.BatchWriteRequest, stream sppb.Spann
 		if err := pause(stream.Context(), s.config.Faults.Get().CommitDelay); err != nil {
 			return err
 		}
-		t := db.Begin()
-		done, err := t.Commit(group.GetMutations(), engine.CommitOptions{Tag: r.GetRequestOptions().GetTransactionTag(), Exclude: r.GetExcludeTxnFromChangeStreams()})
+		var done engine.Committed
+		err := engine.Aborted("the emulator was asked to abort it")
+		if !s.config.Faults.AbortNow() {
+			done, err = db.Begin().Commit(group.GetMutations(), engine.CommitOptions{Tag: r.GetRequestOptions().GetTransactionTag(), Exclude: r.GetExcludeTxnFromChangeStreams()})
+		}
 		reply := &sppb.BatchWriteResponse{Indexes: []int32{int32(i)}, Status: &status.Status{}}
 		if err != nil {
 			reply.Status = grpcstatus.Convert(err).Proto()

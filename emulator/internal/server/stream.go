@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	sppb "cloud.google.com/go/spanner/apiv1/spannerpb"
@@ -34,7 +35,11 @@ func (s *spannerService) readStream(c *call, r *sppb.ExecuteSqlRequest, stream p
 	if s.config.Faults.Get().Fail != codes.OK && s.config.Faults.Get().FailAfter <= 0 {
 		return f.failure()
 	}
-	return c.stream.Read(stream.Context(), c.query, c.db.Database, func() changes.Shape { return s.config.Faults.Get().Shape() }, f.send)
+	err = c.stream.Read(stream.Context(), c.query, c.db.Database, func() changes.Shape { return s.config.Faults.Get().Shape() }, f.send)
+	if errors.Is(err, errEarlyEnd) {
+		return nil
+	}
+	return err
 }
 
 // farFuture is the read timestamp of change stream queries. Spanner too returns
@@ -90,6 +95,9 @@ type frames struct {
 	sent   int
 }
 
+// errEarlyEnd ends a query as if it had come to its end.
+var errEarlyEnd = errors.New("the emulator was asked to end queries early")
+
 func (f *frames) failure() error {
 	return grpcstatus.Errorf(f.faults.Get().Fail, "The emulator was asked to fail after %d frames.", f.faults.Get().FailAfter)
 }
@@ -116,6 +124,9 @@ func (f *frames) send(values []byte, _ int, resume string) error {
 	}
 	if f.sent++; faults.Fail != codes.OK && f.sent >= faults.FailAfter {
 		return f.failure()
+	}
+	if faults.EndAfter > 0 && f.sent >= faults.EndAfter {
+		return errEarlyEnd
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ func Bind(sch *schema.Schema, t *schema.Table, text string, typ *value.Type, now
 	if err := Guard(text); err != nil {
 		return nil, err
 	}
-	n, err := memefish.ParseExpr("", text)
+	n, err := Caught(memefish.ParseExpr, text)
 	if err != nil {
 		return nil, parseError(err)
 	}
@@ -33,7 +33,7 @@ func bind(sch *schema.Schema, t *schema.Table, n ast.Expr, typ *value.Type, now 
 		if err != nil {
 			return e, err
 		}
-		return storable(e, &schema.Column{Type: typ})
+		return c.storable(e, &schema.Column{Type: typ})
 	}
 	e, err := compile()
 	if err != nil {

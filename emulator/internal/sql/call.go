@@ -75,7 +75,7 @@ func (c *compiler) call(n *ast.CallExpr, s *scope) (expr, error) {
 	}
 	f := lookup(name)
 	if f == nil {
-		return expr{}, invalid("Function not found: %s", clip(name))
+		return expr{}, invalid("Function not found: %s (this emulator has part of Spanner's functions)", clip(name))
 	}
 	var args []expr
 	for _, arg := range n.Args {

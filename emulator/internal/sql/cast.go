@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"encoding/hex"
 	"math"
 	"math/big"
 	"strconv"
@@ -145,7 +146,7 @@ func Cast(v any, t *value.Type) (any, error) {
 		return castString(v)
 	case sppb.TypeCode_BYTES:
 		if s, ok := v.(string); ok {
-			return value.Bytes(s), nil
+			return castBytes(s), nil
 		}
 	case sppb.TypeCode_DATE:
 		switch v := v.(type) {
@@ -169,6 +170,17 @@ func Cast(v any, t *value.Type) (any, error) {
 		return castList(v, t)
 	}
 	return v, nil
+}
+
+// castBytes reads PostgreSQL's form of bytes, '\x00ff'; any other text is its
+// own bytes. GoogleSQL has replaced the escapes of its literals before.
+func castBytes(s string) value.Bytes {
+	if digits, ok := strings.CutPrefix(s, `\x`); ok {
+		if out, err := hex.DecodeString(digits); err == nil {
+			return out
+		}
+	}
+	return value.Bytes(s)
 }
 
 func castList(v any, t *value.Type) (any, error) {

@@ -38,6 +38,7 @@ type compiler struct {
 	run    *run
 	with   map[string]*plan
 	depth  int
+	whole  ast.TableExpr // the table of which only params.Part is read; nil: none
 }
 
 // env is the rows that an expression sees: its own query's, and those of the

@@ -2,9 +2,11 @@ package sql
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cloudspannerecosystem/memefish/ast"
 
+	"github.com/spancast/spancast/emulator/internal/schema"
 	"github.com/spancast/spancast/emulator/internal/value"
 )
 
@@ -228,7 +230,25 @@ func (c *compiler) subqueryArray(q ast.QueryExpr, s *scope) (expr, error) {
 	}}, nil
 }
 
-// exprName is the name that a column without alias gets.
+// exprName is the name that a column without alias gets: in GoogleSQL often
+// none, in PostgreSQL that of the function, as it is called in GoogleSQL.
+func (c *compiler) exprName(n ast.Expr) string {
+	if name := exprName(n); name != "" || c.schema.Dialect == schema.GoogleSQL {
+		return name
+	}
+	switch n := n.(type) {
+	case *ast.CallExpr:
+		return strings.ToLower(n.Func.Idents[len(n.Func.Idents)-1].Name)
+	case *ast.CountStarExpr:
+		return "count"
+	case *ast.CaseExpr:
+		return "case"
+	case *ast.ExistsSubQuery:
+		return "exists"
+	}
+	return "?column?"
+}
+
 func exprName(n ast.Expr) string {
 	switch n := n.(type) {
 	case *ast.Ident:

@@ -13,6 +13,7 @@ package sql
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/spancast/spancast/emulator/internal/schema"
+	"github.com/spancast/spancast/emulator/internal/store"
 	"github.com/spancast/spancast/emulator/internal/value"
 )
 
@@ -42,6 +44,7 @@ type Source interface {
 type Params struct {
 	Values *structpb.Struct
 	Types  map[string]*sppb.Type
+	Part   store.Range // of the table that Partitionable names; the zero value is all
 }
 
 // Result is a statement that has been compiled, and for DML also executed.
@@ -72,7 +75,7 @@ func Parse(text string) (ast.Statement, error) {
 		return nil, err
 	}
 	text = strings.TrimRight(text, "; \t\r\n")
-	statement, err := memefish.ParseStatement("", text)
+	statement, err := Caught(memefish.ParseStatement, text)
 	if err != nil {
 		return nil, parseError(err)
 	}
@@ -83,6 +86,18 @@ func Parse(text string) (ast.Statement, error) {
 		return nil, invalid("DDL statements are run by UpdateDatabaseDdl, not as queries.")
 	}
 	return nil, unsupported("The statement %T", statement)
+}
+
+// Caught calls a parser of memefish. Where that describes an error at the very
+// end of a text it may look beyond the end, as for an escape sequence that is
+// cut off; then the text is as wrong as with any other error.
+func Caught[T any](parse func(file, text string) (T, error), text string) (node T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the statement ends too early (%v)", r)
+		}
+	}()
+	return parse("", text)
 }
 
 func parseError(err error) error {
@@ -99,16 +114,14 @@ func Guard(text string) error {
 	if len(text) > maxText {
 		return invalid("The statement is longer than %d characters.", maxText)
 	}
-	lexer := &memefish.Lexer{File: &token.File{Buffer: text}}
+	kinds, err := Caught(lex, text)
+	if err != nil {
+		return parseError(err)
+	}
 	depth, prefixes, types := 0, 0, 0
-	for {
-		if err := lexer.NextToken(); err != nil {
-			return parseError(err)
-		}
+	for _, kind := range kinds {
 		prefix := false
-		switch kind := lexer.Token.Kind; kind {
-		case token.TokenEOF:
-			return nil
+		switch kind {
 		case "(", "[", "{", "CASE":
 			depth++
 		case ")", "]", "}", "END":
@@ -127,6 +140,21 @@ func Guard(text string) error {
 			return invalid("The statement is nested too deeply.")
 		}
 	}
+	return nil
+}
+
+// lex lists the kinds of a text's tokens.
+func lex(_, text string) (kinds []token.TokenKind, err error) {
+	lexer := &memefish.Lexer{File: &token.File{Buffer: text}}
+	for {
+		if err := lexer.NextToken(); err != nil {
+			return nil, err
+		}
+		if lexer.Token.Kind == token.TokenEOF {
+			return kinds, nil
+		}
+		kinds = append(kinds, lexer.Token.Kind)
+	}
 }
 
 // IsDML reports whether a statement changes data.
@@ -141,6 +169,11 @@ func Run(ctx context.Context, src Source, statement ast.Statement, params Params
 	c := &compiler{src: src, schema: src.Schema(), params: params, run: &run{ctx: ctx, now: now}}
 	switch s := statement.(type) {
 	case *ast.QueryStatement:
+		if params.Part != (store.Range{}) {
+			if _, c.whole = rootTable(s.Query, c.schema); c.whole == nil {
+				return nil, invalid("The query cannot be partitioned.")
+			}
+		}
 		p, err := c.query(s.Query, nil)
 		if err != nil {
 			return nil, err

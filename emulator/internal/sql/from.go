@@ -7,6 +7,7 @@ import (
 	"github.com/cloudspannerecosystem/memefish/ast"
 
 	"github.com/spancast/spancast/emulator/internal/schema"
+	"github.com/spancast/spancast/emulator/internal/store"
 	"github.com/spancast/spancast/emulator/internal/value"
 )
 
@@ -38,12 +39,12 @@ func (c *compiler) tableIn(n ast.TableExpr, left *scope, conditions []ast.Expr) 
 		if n.Sample != nil {
 			return nil, unsupported("TABLESAMPLE")
 		}
-		return c.named([]string{n.Table.Name}, alias(n.As), left, conditions)
+		return c.named(n, []string{n.Table.Name}, alias(n.As), left, conditions)
 	case *ast.PathTableExpr:
 		if n.Sample != nil || n.WithOffset != nil {
 			return nil, unsupported("TABLESAMPLE and WITH OFFSET on a path")
 		}
-		return c.named(pathNames(n.Path), alias(n.As), left, conditions)
+		return c.named(n, pathNames(n.Path), alias(n.As), left, conditions)
 	case *ast.SubQueryTableExpr:
 		p, err := c.query(n.Query, left.parent)
 		if err != nil {
@@ -77,7 +78,7 @@ func (c *compiler) derived(p *plan, name string) *source {
 }
 
 // named finds what a name in FROM stands for.
-func (c *compiler) named(names []string, as string, left *scope, conditions []ast.Expr) (*source, error) {
+func (c *compiler) named(n ast.TableExpr, names []string, as string, left *scope, conditions []ast.Expr) (*source, error) {
 	if as == "" {
 		as = names[len(names)-1]
 	}
@@ -90,7 +91,11 @@ func (c *compiler) named(names []string, as string, left *scope, conditions []as
 		return c.information(names[1], as)
 	}
 	if t := c.schema.Table(strings.Join(names, ".")); t != nil {
-		return c.baseTable(t, as, left, conditions), nil
+		part := store.Range{}
+		if n == c.whole {
+			part = c.params.Part
+		}
+		return c.baseTable(t, as, part, left, conditions), nil
 	}
 	if len(names) > 1 {
 		if e, err := c.name(names, left); err == nil && e.typ != nil && e.typ.Code == arrayCode {
@@ -108,8 +113,9 @@ func tableColumns(t *schema.Table, as string) []column {
 	return out
 }
 
-// baseTable reads a table, only the keys with the prefix that conditions fix.
-func (c *compiler) baseTable(t *schema.Table, as string, left *scope, conditions []ast.Expr) *source {
+// baseTable reads a part of a table, only the keys with the prefix that
+// conditions fix.
+func (c *compiler) baseTable(t *schema.Table, as string, part store.Range, left *scope, conditions []ast.Expr) *source {
 	columns := tableColumns(t, as)
 	prefix := c.keyPrefix(t, columns, left, conditions)
 	lateral := false
@@ -120,6 +126,10 @@ func (c *compiler) baseTable(t *schema.Table, as string, left *scope, conditions
 		from, to, none, err := span(t, prefix, left)
 		if err != nil || none {
 			return err
+		}
+		from, to, some := part.Clip(from, to)
+		if !some {
+			return nil
 		}
 		c.src.Scan(t, from, to, func(_ string, row []any) bool {
 			out := make([]any, len(t.Columns))

@@ -132,7 +132,7 @@ func (in *insertion) input(n ast.InsertInput) (func() ([][]any, error), error) {
 		}
 		casts := make([]expr, len(in.columns))
 		for i, col := range in.columns {
-			if casts[i], err = storable(columnExpr(p.columns[i].typ, i, 0), col); err != nil {
+			if casts[i], err = in.c.storable(columnExpr(p.columns[i].typ, i, 0), col); err != nil {
 				return nil, invalid("Query column %d has type %s which cannot be inserted into column %s", i+1, p.columns[i].typ, col.Name)
 			}
 		}

@@ -37,6 +37,9 @@ func oneArgAny(out *value.Type, f func(any) (any, error)) function {
 		if len(args) != 1 {
 			return expr{}, invalid("it takes one argument")
 		}
+		if t := args[0].typ; t != nil && (t.Code == structCode || t.Code == arrayCode && t.Elem.Code == structCode) {
+			return expr{}, unsupported("JSON of a STRUCT")
+		}
 		return expr{typ: out, eval: func(e *env) (any, error) {
 			v, err := args[0].eval(e)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/spancast/spancast/emulator/internal/schema"
 	"github.com/spancast/spancast/emulator/internal/value"
 )
 
@@ -33,6 +34,8 @@ func (c *compiler) exprs(list []ast.Expr, s *scope) ([]expr, error) {
 	return out, nil
 }
 
+func isInt(e expr) bool { return e.typ != nil && e.typ.Code == sppb.TypeCode_INT64 }
+
 func (c *compiler) binary(n *ast.BinaryExpr, s *scope) (expr, error) {
 	args, err := c.exprs([]ast.Expr{n.Left, n.Right}, s)
 	if err != nil {
@@ -45,6 +48,9 @@ func (c *compiler) binary(n *ast.BinaryExpr, s *scope) (expr, error) {
 	case ast.OpEqual, ast.OpNotEqual, ast.OpLess, ast.OpGreater, ast.OpLessEqual, ast.OpGreaterEqual:
 		return comparison(n.Op, left, right)
 	case ast.OpAdd, ast.OpSub, ast.OpMul, ast.OpDiv:
+		if n.Op == ast.OpDiv && c.schema.Dialect == schema.PostgreSQL && isInt(left) && isInt(right) {
+			return numberFunction("DIV")(c, args)
+		}
 		return arithmetic(string(n.Op), left, right)
 	case ast.OpConcat:
 		return concat([]expr{left, right})

@@ -206,7 +206,7 @@ func (c *compiler) outputs(items []ast.SelectItem, s *scope) ([]output, error) {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, output{column{name: exprName(item.Expr), typ: e.typ}, e})
+			out = append(out, output{column{name: c.exprName(item.Expr), typ: e.typ}, e})
 		}
 	}
 	if len(out) == 0 {

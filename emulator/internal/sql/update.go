@@ -146,19 +146,20 @@ func (c *compiler) columnValue(t *schema.Table, col *schema.Column, n *ast.Defau
 	if err != nil {
 		return expr{}, err
 	}
-	e, err = storable(e, col)
+	e, err = c.storable(e, col)
 	if err != nil {
 		return expr{}, invalid("Value has type %s which cannot be assigned to column %s of table %s with type %s", e.typ, col.Name, t.Name, col.Type)
 	}
 	return e, nil
 }
 
-// storable converts an expression to a column's type by assignment rules.
-func storable(e expr, col *schema.Column) (expr, error) {
+// storable converts an expression to a column's type by assignment rules; in
+// PostgreSQL a number is rounded for an integer column, in GoogleSQL refused.
+func (c *compiler) storable(e expr, col *schema.Column) (expr, error) {
 	if out, err := coerce(e, col.Type); err == nil {
 		return out, nil
 	}
-	if e.typ != nil && e.typ.IsNumber() && col.Type.IsNumber() && e.soft {
+	if e.typ != nil && e.typ.IsNumber() && col.Type.IsNumber() && e.soft && c.schema.Dialect == schema.PostgreSQL {
 		base := e.eval
 		return expr{typ: col.Type, eval: func(at *env) (any, error) {
 			v, err := base(at)

@@ -28,6 +28,7 @@ import (
 type Options struct {
 	Dialect changestream.Dialect // of databases that are created
 	Watch   string               // what a change stream that is created watches: ALL, or tables; empty: create none
+	Mutable bool                 // whether its partition_mode is MUTABLE_KEY_RANGE
 	Schema  []string             // statements for a database that is created
 	Out     io.Writer            // where to say what was done
 }
@@ -171,25 +172,41 @@ func (o *Options) createStream(ctx context.Context, cfg *config.Loaded, t config
 	info, err := changestream.Describe(ctx, client, cfg.ChangeStream)
 	switch {
 	case err == nil:
-		o.say("change stream %s exists", info.Stream)
+		o.say("change stream %s exists%s", info.Stream, otherMode(info, o.Mutable))
 		return nil
 	case changestream.CauseOf(err) != changestream.NoStream:
 		return err
 	}
-	if err := o.apply(ctx, t, []string{StreamDDL(cfg.ChangeStream, o.Watch, info.Dialect)}); err != nil {
+	if err := o.apply(ctx, t, []string{StreamDDL(cfg.ChangeStream, o.Watch, info.Dialect, o.Mutable)}); err != nil {
 		return err
 	}
 	o.say("change stream %s created for %s", cfg.ChangeStream, o.Watch)
 	return nil
 }
 
-// StreamDDL is the statement that creates a change stream.
-func StreamDDL(stream, watch string, dialect changestream.Dialect) string {
-	quote := "`"
-	if dialect == changestream.PostgreSQL {
-		quote = `"`
+// otherMode says that a stream is not of the mode that was asked for: it cannot
+// be changed.
+func otherMode(info changestream.Info, mutable bool) string {
+	switch {
+	case mutable && !info.MutableKeyRange:
+		return ", with another partition mode than MUTABLE_KEY_RANGE"
+	case info.MutableKeyRange && !mutable:
+		return ", with partition mode MUTABLE_KEY_RANGE"
 	}
-	return "CREATE CHANGE STREAM " + quote + stream + quote + " FOR " + watch
+	return ""
+}
+
+// StreamDDL is the statement that creates a change stream.
+func StreamDDL(stream, watch string, dialect changestream.Dialect, mutable bool) string {
+	quote, options := "`", " OPTIONS ("
+	if dialect == changestream.PostgreSQL {
+		quote, options = `"`, " WITH ("
+	}
+	ddl := "CREATE CHANGE STREAM " + quote + stream + quote + " FOR " + watch
+	if mutable {
+		ddl += options + "partition_mode = 'MUTABLE_KEY_RANGE')"
+	}
+	return ddl
 }
 
 func (o *Options) apply(ctx context.Context, t config.Target, statements []string) error {

@@ -17,7 +17,7 @@ import (
 
 func newAdmin(cfg *config.Loaded) *cobra.Command {
 	cmd := &cobra.Command{Use: "admin", Short: "Set up and mend what the service keeps in Spanner"}
-	cmd.AddCommand(newBootstrap(cfg))
+	cmd.AddCommand(newBootstrap(cfg), newPartitions(cfg), newRelease(cfg), newReset(cfg))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return fmt.Errorf("unknown command %q", args[0])
@@ -29,7 +29,7 @@ func newAdmin(cfg *config.Loaded) *cobra.Command {
 
 func newBootstrap(cfg *config.Loaded) *cobra.Command {
 	var printOnly bool
-	var watch, dialect string
+	var watch, dialect, mode string
 	cmd := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Create the metadata tables, and if asked the change stream",
@@ -43,6 +43,9 @@ func newBootstrap(cfg *config.Loaded) *cobra.Command {
 			o := bootstrap.Options{Watch: watch, Out: cmd.OutOrStdout()}
 			var err error
 			if o.Dialect, err = parseDialect(dialect); err != nil {
+				return err
+			}
+			if o.Mutable, err = parseMode(mode); err != nil {
 				return err
 			}
 			needs := []string{"DATABASE"}
@@ -64,6 +67,7 @@ func newBootstrap(cfg *config.Loaded) *cobra.Command {
 	cfg.BindFlags(cmd.Flags(), "DATABASE", "CHANGE_STREAM", "METADATA_DATABASE", "SPANNER_ENDPOINT", "METADATA_ENDPOINT", "METADATA_PREFIX", "DATABASE_ROLE")
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&watch, "watch", "", "create the change stream, for ALL or for tables as in CREATE CHANGE STREAM … FOR")
+	cmd.Flags().StringVar(&mode, "partition-mode", "immutable", "of a change stream that is created, and of what --print prints: immutable or mutable, as IMMUTABLE_KEY_RANGE and MUTABLE_KEY_RANGE")
 	cmd.Flags().BoolVar(&printOnly, "print", false, "print the statements and grants, and create nothing")
 	cmd.Flags().StringVar(&dialect, "dialect", "googlesql", "dialect of a database that is created, and of what --print prints: googlesql or postgresql")
 	return cmd
@@ -79,8 +83,18 @@ func parseDialect(name string) (changestream.Dialect, error) {
 	return "", fmt.Errorf("--dialect %q is not one of googlesql, postgresql", name)
 }
 
+func parseMode(name string) (mutable bool, err error) {
+	switch strings.TrimSuffix(strings.ToLower(name), "_key_range") {
+	case "immutable":
+		return false, nil
+	case "mutable":
+		return true, nil
+	}
+	return false, fmt.Errorf("--partition-mode %q is not one of immutable, mutable", name)
+}
+
 func printStatements(w io.Writer, cfg *config.Loaded, o bootstrap.Options) {
-	info := changestream.Info{Database: string(cfg.Database), Stream: cfg.ChangeStream, Dialect: o.Dialect}
+	info := changestream.Info{Database: string(cfg.Database), Stream: cfg.ChangeStream, Dialect: o.Dialect, MutableKeyRange: o.Mutable}
 	same := cfg.Metadata().Database == cfg.Database
 	comment := func(text string) { fmt.Fprintf(w, "-- %s\n", text) }
 	comment("metadata tables, in " + string(cfg.Metadata().Database))
@@ -89,7 +103,7 @@ func printStatements(w io.Writer, cfg *config.Loaded, o bootstrap.Options) {
 	}
 	if o.Watch != "" {
 		comment("change stream, in " + info.Database)
-		fmt.Fprintf(w, "%s;\n", bootstrap.StreamDDL(info.Stream, o.Watch, o.Dialect))
+		fmt.Fprintf(w, "%s;\n", bootstrap.StreamDDL(info.Stream, o.Watch, o.Dialect, o.Mutable))
 	}
 	role := cfg.DatabaseRole
 	if role == "" {

@@ -125,7 +125,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	cfg := config.Load()
-	root.AddCommand(newServe(cfg), newDemo(), newTail(), newEmulator(), newAdmin(cfg), newValidate(cfg), newConfig(cfg), newVersion())
+	root.AddCommand(newServe(cfg), newDemo(), newTail(), newForward(cfg), newEmulator(), newAdmin(cfg), newStatus(cfg), newTop(cfg), newValidate(cfg), newConfig(cfg), newVersion())
 	return root
 }
 

@@ -20,8 +20,9 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Show everything at work on this machine",
 		Long: "Starts a Spanner in memory with two tables and a change stream, a workload that changes them,\n" +
-			"a replica that publishes the changes and a subscriber that prints them. Ctrl-C ends it. It\n" +
-			"uses nothing of the configuration, and nothing outside this machine.",
+			"a replica that publishes the changes, a subscriber that prints them, and a status page whose\n" +
+			"address is printed. Ctrl-C ends it. It uses nothing of the configuration, and nothing outside\n" +
+			"this machine.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {

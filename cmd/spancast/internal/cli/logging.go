@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -12,12 +15,39 @@ import (
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 )
 
-// newLogger returns the log of a command, on stderr.
-func newLogger(cfg *config.Loaded) *slog.Logger {
-	return loggerTo(os.Stderr, cfg.LogFormat == "text" || cfg.LogFormat == "" && isTerminal(os.Stderr), cfg.LogLevel.Level)
+// newLogger returns the log of a command, on stderr, and its level, which may be
+// changed.
+func newLogger(cfg *config.Loaded) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(cfg.LogLevel.Level)
+	return loggerTo(os.Stderr, cfg.LogFormat == "text" || cfg.LogFormat == "" && isTerminal(os.Stderr), level), level
 }
 
-func loggerTo(w io.Writer, text bool, level slog.Level) *slog.Logger {
+// followSignals lets SIGUSR1 make the log say everything, and SIGUSR2 what was
+// configured, until ctx is done.
+func followSignals(ctx context.Context, log *slog.Logger, level *slog.LevelVar) {
+	configured := level.Level()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case s := <-signals:
+				to := configured
+				if s == syscall.SIGUSR1 {
+					to = slog.LevelDebug
+				}
+				log.Info("the log level was changed", "from", level.Level(), "to", to)
+				level.Set(to)
+			}
+		}
+	}()
+}
+
+func loggerTo(w io.Writer, text bool, level slog.Leveler) *slog.Logger {
 	if text {
 		f, ok := w.(*os.File)
 		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !ok || !isTerminal(f)}))

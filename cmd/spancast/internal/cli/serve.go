@@ -13,7 +13,8 @@ func newServe(cfg *config.Loaded) *cobra.Command {
 		Short: "Read the change stream and publish every change",
 		Long: "Reads the change stream and publishes every change until it is told to stop: SIGTERM or\n" +
 			"Ctrl-C end it in order (what was read is published, positions are saved, partitions given\n" +
-			"to other replicas), a second one at once.",
+			"to other replicas), a second one at once. SIGUSR1 makes the log say everything, SIGUSR2\n" +
+			"what is configured.",
 		Example: "  export SPANCAST_DATABASE=projects/P/instances/I/databases/D SPANCAST_CHANGE_STREAM=Everything\n" +
 			"  spancast admin bootstrap\n  spancast serve",
 		Args: cobra.NoArgs,
@@ -21,7 +22,10 @@ func newServe(cfg *config.Loaded) *cobra.Command {
 			if err := checked(cfg, "DATABASE", "CHANGE_STREAM"); err != nil {
 				return err
 			}
-			s, err := service.Open(cmd.Context(), cfg, newLogger(cfg))
+			service.LimitMemory(int64(cfg.MaxBuffer))
+			log, level := newLogger(cfg)
+			followSignals(cmd.Context(), log, level)
+			s, err := service.Open(cmd.Context(), cfg, log, level)
 			if err != nil {
 				return failed(err)
 			}

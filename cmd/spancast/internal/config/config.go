@@ -36,7 +36,9 @@ type Config struct {
 	Connect      Endpoints `split_words:"true" desc:"forwarders that the PUB socket connects to, comma separated"`
 	Advertise    Endpoints `split_words:"true" desc:"endpoints that subscribers are told; derived from those bound when empty"`
 	RecoveryBind Endpoints `split_words:"true" default:"tcp://127.0.0.1:5557" desc:"endpoints that the recovery socket (ROUTER) binds, comma separated, or none"`
-	HTTP         Listen    `default:"127.0.0.1:8080" desc:"host:port of the health checks, or none"`
+	ForwardBind  Endpoints `split_words:"true" default:"tcp://127.0.0.1:5555" desc:"endpoints that spancast forward binds for publishers, comma separated"`
+	HTTP         Listen    `default:"127.0.0.1:8080" desc:"host:port of health checks, metrics, API and status page, or none"`
+	Profile      bool      `default:"false" desc:"offer profiles at /debug/pprof/ of that port, to this machine only"`
 
 	Topic          Template `split_words:"true" default:"{table}/{op}/" desc:"topic template; see docs/topics.md"`
 	TopicRulesFile string   `split_words:"true" desc:"YAML file of topic rules; see docs/topics.md"`

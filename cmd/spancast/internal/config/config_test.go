@@ -221,3 +221,12 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+func TestValidate_AQueryIsLongerThanAHeartbeat(t *testing.T) {
+	clearEnv(t)
+	t.Setenv(Prefix+"_QUERY_WINDOW", "5s")
+	t.Setenv(Prefix+"_HEARTBEAT", "5s")
+	if err := Load().Validate(); err == nil || !strings.Contains(err.Error(), "SPANCAST_QUERY_WINDOW: 5s is not longer than SPANCAST_HEARTBEAT (5s)") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -62,6 +62,10 @@ func (l *Loaded) checkTimes() error {
 	within("BLOCK_TIMEOUT", l.BlockTimeout, 0, 5*time.Minute)
 	within("ZMTP_HEARTBEAT", l.ZMTPHeartbeat, 0, 10*time.Minute)
 	within("LEASE", l.Lease, time.Second, 10*time.Minute)
+	if l.variable("QUERY_WINDOW").err == nil && l.variable("HEARTBEAT").err == nil && l.QueryWindow <= l.Heartbeat {
+		faults = append(faults, fmt.Errorf("%s_QUERY_WINDOW: %s is not longer than %s_HEARTBEAT (%s); a query could end before it says how far a quiet partition is",
+			Prefix, shortDuration(l.QueryWindow), Prefix, shortDuration(l.Heartbeat)))
+	}
 	if l.variable("LEASE").err == nil && l.Lease < 3*l.CheckpointInterval {
 		faults = append(faults, fmt.Errorf("%s_LEASE: %s is less than three times %s_CHECKPOINT_INTERVAL (%s); it could run out between two renewals",
 			Prefix, shortDuration(l.Lease), Prefix, shortDuration(l.CheckpointInterval)))
@@ -91,7 +95,7 @@ func (l *Loaded) checkEndpoints() error {
 	if l.AllowInsecure {
 		return errors.Join(faults...)
 	}
-	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind} {
+	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind, "FORWARD_BIND": l.ForwardBind} {
 		if open := endpoints.open(); len(open) > 0 {
 			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s_ALLOW_INSECURE=true allows that",
 				Prefix, name, strings.Join(open, ", "), Prefix))

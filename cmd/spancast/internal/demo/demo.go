@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -89,15 +90,26 @@ func (o *Options) startSpanner(ctx context.Context) (address string, stop func()
 
 func configure(address string) (*config.Loaded, error) {
 	cfg := config.Defaults()
-	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), ""
+	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), page()
 	cfg.Bind, cfg.RecoveryBind = config.Endpoints{"tcp://127.0.0.1:*"}, config.Endpoints{"tcp://127.0.0.1:*"}
 	return cfg, cfg.Validate()
 }
 
+// page is where the status page goes: the usual port, or any that is free.
+func page() config.Listen {
+	if l, err := net.Listen("tcp", pageAddress); err == nil {
+		l.Close()
+		return pageAddress
+	}
+	return "127.0.0.1:0"
+}
+
+const pageAddress = "127.0.0.1:8080"
+
 // serve runs the replica, the workload and the subscriber, and ends all of them
 // when one ends.
 func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
-	s, err := service.Open(ctx, cfg, o.Log)
+	s, err := service.Open(ctx, cfg, o.Log, nil)
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,9 @@ func (c *checker) stream(ctx context.Context) {
 	var err error
 	c.source, c.info, err = Describe(ctx, c.cfg)
 	detail := fmt.Sprintf("%s of %s, %s, kept for %.0fh", c.info.Stream, c.info.Database, c.info.Dialect, c.info.Retention.Hours())
+	if c.info.MutableKeyRange {
+		detail += ", MUTABLE_KEY_RANGE"
+	}
 	if !c.add("change stream", detail, err) {
 		c.note("reading", Skipped, "needs the change stream")
 		return

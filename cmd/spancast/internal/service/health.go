@@ -2,77 +2,77 @@ package service
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
+	"sync/atomic"
 	"time"
-
-	"github.com/spancast/spancast/cmd/spancast/internal/config"
 )
 
-// health answers /healthz/live and /healthz/ready. The port is taken when the
-// service is opened, so that one that is in use is noticed before anything is
-// read.
-type health struct {
-	listener net.Listener // nil when there is none to be
-	server   *http.Server
+// beats are when the loops of the service last came round.
+type beats struct {
+	opened    time.Time
+	publisher pulse
 }
 
-func (s *Service) openHealth(ctx context.Context) error {
-	s.health = &health{}
-	if s.cfg.HTTP == "" {
+// A pulse is when a loop last came round.
+type pulse struct{ at atomic.Int64 } // Unix nanoseconds
+
+func (p *pulse) beat() { p.at.Store(time.Now().UnixNano()) }
+
+// silence is how long a loop has not come round, since it was opened at most.
+func (b *beats) silence(last time.Time) time.Duration {
+	if last.Before(b.opened) {
+		last = b.opened
+	}
+	return time.Since(last)
+}
+
+const (
+	// loopPatience is how long a loop may take for one round, besides what its
+	// settings allow it.
+	loopPatience = 60 * time.Second
+	// tablesPatience is how long the metadata tables may be out of reach before
+	// the replica is not ready: if all replicas stopped being ready at the first
+	// error, subscribers would find none of them.
+	tablesPatience = 30 * time.Second
+)
+
+// dead says which loop does not come round any more. Spanner does not matter
+// here: a restart would not mend it.
+func (s *Service) dead() []string {
+	if s.leaving.Load() {
 		return nil
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", string(s.cfg.HTTP))
-	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
-			err = op.Err
-		}
-		return fmt.Errorf("%s_HTTP: listen on %s: %w; choose another port, or none", config.Prefix, s.cfg.HTTP, err)
+	var why []string
+	limit := loopPatience + 3*s.cfg.ResolvedInterval + s.cfg.BlockTimeout
+	if d := s.beats.silence(time.Unix(0, s.beats.publisher.at.Load())); d > limit {
+		why = append(why, fmt.Sprintf("the publisher's loop has not come round for %s", d.Round(time.Second)))
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.reasons()) })
-	s.health.listener = l
-	s.health.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	limit = loopPatience + 3*s.cfg.CheckpointInterval + s.cfg.Lease
+	if d := s.beats.silence(s.kept.Asked()); d > limit {
+		why = append(why, fmt.Sprintf("the scheduler's loop has not come round for %s", d.Round(time.Second)))
+	}
+	return why
+}
+
+// starting says what has not happened yet.
+func (s *Service) starting() []string {
+	if _, at := s.kept.Latest(); at.IsZero() {
+		return []string{"the partitions are not known yet"}
+	}
 	return nil
 }
 
-// reasons says why the service is not ready, if it is not.
+// reasons says why the service is not ready, if it is not. Lag is no reason, and
+// neither is having no partitions.
 func (s *Service) reasons() []string {
 	if s.leaving.Load() {
 		return []string{"the service is ending"}
 	}
-	return s.stream.Trouble()
-}
-
-func answer(w http.ResponseWriter, reasons []string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
-	if len(reasons) > 0 {
-		w.WriteHeader(http.StatusServiceUnavailable)
+	why := append([]string{}, s.stream.Trouble()...)
+	if _, at := s.kept.Latest(); !at.IsZero() && time.Since(at) > tablesPatience {
+		why = append(why, fmt.Sprintf("the metadata tables could not be read for %s", time.Since(at).Round(time.Second)))
 	}
-	json.NewEncoder(w).Encode(map[string]any{"ok": len(reasons) == 0, "reasons": append([]string{}, reasons...)})
-}
-
-// serve answers until ctx is done.
-func (h *health) serve(ctx context.Context) {
-	if h.listener == nil {
-		return
-	}
-	stop := context.AfterFunc(ctx, func() { h.server.Close() })
-	defer stop()
-	h.server.Serve(h.listener)
-}
-
-func (h *health) close() {
-	if h.listener != nil {
-		h.listener.Close()
-	}
+	return why
 }
 
 // reportInterval is how often the service says in its log how it is doing.
@@ -90,7 +90,7 @@ func (s *Service) report(ctx context.Context) {
 			p, r := s.pub.Stats(), s.stream.Stats()
 			s.log.Info("status", "partitions", s.stream.Owned(), "resolved", own, "fleet_resolved", fleet, "messages", p.Messages.Load(),
 				"subscriptions", p.Subscriptions.Load(), "slow", p.Slow.Load(), "buffered_bytes", p.Buffered.Load(),
-				"retries", r.Retries.Load(), "early_ends", r.EarlyEnds.Load(), "gaps", r.Gaps.Load())
+				"retries", r.Retries.Load(), "early_ends", r.EarlyEnds.Load(), "move_ins", r.MoveIns.Load(), "gaps", r.Gaps.Load())
 		}
 	}
 }

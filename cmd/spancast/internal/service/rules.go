@@ -32,6 +32,7 @@ func (s *Service) watchRules(ctx context.Context) {
 		return
 	}
 	s.rules.Watch(ctx, rulesInterval, func(rules []topics.Rule, err error) {
+		s.telemetry.Reloaded(err)
 		if err != nil {
 			s.log.Error("the new topic rules are not used, the old ones stay in force", "error", err)
 			return

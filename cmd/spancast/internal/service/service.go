@@ -22,7 +22,9 @@ import (
 	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/connect"
+	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
+	"github.com/spancast/spancast/cmd/spancast/internal/web"
 	"github.com/spancast/spancast/publisher"
 	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/topics"
@@ -49,20 +51,29 @@ type Service struct {
 	pub      *publisher.Publisher
 	recovery *recovery.Server // nil when there is none to be
 	stream   *changestream.Stream
-	health   *health
 	leaving  atomic.Bool
+
+	telemetry *telemetry.Telemetry
+	kept      *telemetry.Store // the metadata tables, measured
+	web       *web.Listener
+	level     *slog.LevelVar
+	recent    *web.Recent
+	beats     beats
+	owners    owners
 }
 
 // Open connects to everything and checks it, so that what is wrong is said
-// before anything is read. Close must follow.
-func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (_ *Service, err error) {
-	s := &Service{cfg: cfg, log: log}
+// before anything is read. Level, which may be nil, is that of the log, to be
+// changed while the service runs. Close must follow.
+func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog.LevelVar) (_ *Service, err error) {
+	s := &Service{cfg: cfg, replica: newReplica(), recent: new(web.Recent), level: level, beats: beats{opened: time.Now()}}
+	s.log = slog.New(telemetry.LogHandler(s.recent.Handler(log.Handler())))
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-	for _, step := range []func(context.Context) error{s.connect, s.openTopics, s.openPublisher, s.openRecovery, s.openStream, s.openHealth} {
+	for _, step := range []func(context.Context) error{s.openTelemetry, s.connect, s.openTopics, s.openPublisher, s.openRecovery, s.openStream, s.openWeb} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -119,13 +130,13 @@ func (s *Service) ownTable() func(string) bool {
 }
 
 func (s *Service) openPublisher(context.Context) (err error) {
-	s.replica = newReplica()
 	s.pub, err = publisher.New(publisher.Options{
 		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, SendHWM: s.cfg.SendHWM,
 		Slow: publisher.SlowPolicy(s.cfg.SlowSubscriber), BlockTimeout: s.cfg.BlockTimeout, Heartbeat: s.cfg.ZMTPHeartbeat,
 		MaxBuffer: int64(s.cfg.MaxBuffer), ResolvedInterval: s.cfg.ResolvedInterval, Linger: linger, RequireSubscriber: s.cfg.RequireSubscriber,
 		Router: s.router.Load, NewBody: s.newBody(), Ignore: s.ownTable(),
-		Resolved: func() (time.Time, time.Time) { return s.stream.Resolved() }, Hello: s.hello, Log: s.log,
+		Resolved: func() (time.Time, time.Time) { s.beats.publisher.beat(); return s.stream.Resolved() }, Hello: s.hello, Log: s.log,
+		Observe: s.telemetry.Published,
 	})
 	if err != nil {
 		return fmt.Errorf("%s_BIND and %s_CONNECT: %w", config.Prefix, config.Prefix, err)
@@ -147,9 +158,10 @@ func (s *Service) newBody() func() publisher.Body {
 }
 
 func (s *Service) openStream(context.Context) (err error) {
+	s.kept = s.telemetry.Store(s.tables())
 	s.stream, err = changestream.New(changestream.Options{
-		Info: s.info, Dial: connect.Dialer(s.cfg.Source()), Role: s.cfg.DatabaseRole, Replica: s.replica, Store: s.tables(),
-		NewSink: s.pub.Sink, Drained: s.pub.Drained, OnGap: s.pub.Gap,
+		Info: s.info, Dial: connect.Dialer(s.cfg.Source()), Role: s.cfg.DatabaseRole, Replica: s.replica, Store: s.kept,
+		NewSink: s.telemetry.Sink(s.pub.Sink), Drained: s.pub.Drained, OnGap: s.pub.Gap,
 		Start: s.cfg.StartAt.Time, OnGapPolicy: changestream.GapPolicy(s.cfg.OnGap),
 		QueryWindow: s.cfg.QueryWindow, Heartbeat: s.cfg.Heartbeat, CheckpointInterval: s.cfg.CheckpointInterval,
 		CheckpointLag: s.cfg.CheckpointLag, Lease: s.cfg.Lease, DrainTimeout: drainTimeout, MaxPartitions: s.cfg.MaxPartitions,
@@ -162,7 +174,10 @@ func (s *Service) openStream(context.Context) (err error) {
 // stopped, what was read published, positions saved and partitions given back,
 // sockets emptied.
 func (s *Service) Run(ctx context.Context) error {
-	s.log.Info(s.banner())
+	s.log.Info(s.banner(), "replica", s.replica.ID, "epoch", s.replica.Epoch)
+	if page := s.Page(); page != "" {
+		s.log.Info("status page: " + page)
+	}
 	reading, stopReading := context.WithCancelCause(ctx)
 	defer stopReading(nil)
 	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))
@@ -196,7 +211,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) startOthers(ctx context.Context) (wait func()) {
 	done := make(chan struct{}, 3)
 	go func() { s.watchRules(ctx); done <- struct{}{} }()
-	go func() { s.health.serve(ctx); done <- struct{}{} }()
+	go func() { s.web.Serve(ctx); done <- struct{}{} }()
 	go func() { s.report(ctx); done <- struct{}{} }()
 	return func() {
 		for range cap(done) {
@@ -212,9 +227,8 @@ func (s *Service) Close() {
 			c.Close()
 		}
 	}
-	if s.health != nil {
-		s.health.close()
-	}
+	s.web.Close()
+	s.closeTelemetry()
 }
 
 // Endpoints are those that subscribers on this machine can connect to.

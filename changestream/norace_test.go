@@ -1,0 +1,5 @@
+//go:build !race
+
+package changestream_test
+
+const raceEnabled = false

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// A consent is what a dangerous command needs before it does anything.
+type consent struct{ yes, dryRun bool }
+
+func (c *consent) flags(f *pflag.FlagSet) {
+	f.BoolVar(&c.yes, "yes", false, "do it without asking")
+	f.BoolVar(&c.dryRun, "dry-run", false, "say what would be done, and do nothing")
+}
+
+var errNotConfirmed = errors.New("nothing was done; --yes does it without asking, --dry-run only says what would be done")
+
+// given tells whether to go on, after what is about to happen has been said.
+// Without --yes somebody at a terminal is asked; elsewhere that is an error.
+func (c *consent) given(cmd *cobra.Command) (bool, error) {
+	switch {
+	case c.dryRun:
+		fmt.Fprintln(cmd.OutOrStdout(), "dry run: nothing was done")
+		return false, nil
+	case c.yes:
+		return true, nil
+	case !isTerminal(os.Stdin):
+		return false, misconfigured(errNotConfirmed)
+	}
+	return confirmed(cmd.InOrStdin(), cmd.ErrOrStderr())
+}
+
+func confirmed(in io.Reader, out io.Writer) (bool, error) {
+	fmt.Fprint(out, "Go on? Type yes: ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if strings.TrimSpace(answer) == "yes" {
+		return true, nil
+	}
+	if err != nil && err != io.EOF {
+		return false, failed(err)
+	}
+	return false, failed(errNotConfirmed)
+}

@@ -1,0 +1,31 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/cmd/spancast/internal/service"
+)
+
+func newForward(cfg *config.Loaded) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "forward",
+		Short: "Give publishers and subscribers one stable address",
+		Long: "Binds one socket for publishers (SPANCAST_FORWARD_BIND), which connect to it as SPANCAST_CONNECT\n" +
+			"tells them, and one for subscribers (SPANCAST_BIND), and passes on what comes. It needs no Spanner\n" +
+			"and keeps nothing. SIGTERM or Ctrl-C end it.",
+		Example: "  spancast forward --forward-bind tcp://10.0.0.5:5555 --bind tcp://10.0.0.5:5556\n  SPANCAST_CONNECT=tcp://10.0.0.5:5555 spancast serve",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checked(cfg); err != nil {
+				return err
+			}
+			log, level := newLogger(cfg)
+			followSignals(cmd.Context(), log, level)
+			return failed(service.Forward(cmd.Context(), cfg, log, level))
+		},
+	}
+	cfg.BindFlags(cmd.Flags(), "FORWARD_BIND", "BIND", "HTTP", "PROFILE", "SEND_HWM", "ALLOW_INSECURE", "LOG_LEVEL", "LOG_FORMAT")
+	cmd.Flags().SortFlags = false
+	return cmd
+}

@@ -1,0 +1,60 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
+	"github.com/spancast/spancast/cmd/spancast/internal/version"
+	"github.com/spancast/spancast/cmd/spancast/internal/web"
+)
+
+func (s *Service) openWeb(ctx context.Context) error {
+	err := s.telemetry.Observe(telemetry.Sources{
+		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
+		Replicas:  func() int { return len(s.stream.Replicas()) },
+		View:      func() changestream.View { v, _ := s.kept.Latest(); return v },
+		Ready:     func() bool { return len(s.reasons()) == 0 },
+		Retention: s.info.Retention, MaxBuffer: int64(s.cfg.MaxBuffer), Version: version.Number,
+	})
+	if err != nil {
+		return fmt.Errorf("prepare the metrics: %w", err)
+	}
+	if s.cfg.HTTP == "" {
+		return nil
+	}
+	if s.web, err = web.Listen(ctx, string(s.cfg.HTTP)); err != nil {
+		return fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+	}
+	s.web.Open(web.Options{
+		Level: s.level, Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello() },
+		Live: s.dead, Ready: s.reasons, Startup: s.starting,
+		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Log: s.log,
+	})
+	return nil
+}
+
+func (s *Service) openTelemetry(ctx context.Context) (err error) {
+	s.telemetry, err = telemetry.Open(ctx, telemetry.Options{Service: "spancast", Instance: s.replica.ID, Version: version.Number, Log: s.log})
+	return err
+}
+
+// telemetryTimeout is how long the end of telemetry may take.
+const telemetryTimeout = time.Second
+
+func (s *Service) closeTelemetry() {
+	if s.telemetry == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), telemetryTimeout)
+	defer cancel()
+	if err := s.telemetry.Close(ctx); err != nil {
+		s.log.Warn("the last metrics and spans could not be sent", "error", err)
+	}
+}
+
+// Page is where the status page is, empty if there is none.
+func (s *Service) Page() string { return s.web.Page() }

@@ -1,0 +1,78 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// A Listener is a port that is taken, and a Server that answers there. The port
+// is taken early, so that one that is in use is noticed before anything is done.
+// A nil Listener does nothing.
+type Listener struct {
+	listener net.Listener
+	pages    *Server
+	server   *http.Server
+}
+
+// Listen takes a port. Open must follow, then Serve; and Close if it comes to
+// neither.
+func Listen(ctx context.Context, address string) (*Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return &Listener{listener: l}, nil
+}
+
+// Open prepares the answers. Whether only this machine can reach the port is
+// found out here.
+func (l *Listener) Open(o Options) {
+	o.Loopback = loopback(l.listener.Addr().String())
+	l.pages = New(o)
+	l.server = &http.Server{Handler: l.pages, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+}
+
+// endTimeout is how long answers that are being given may take at the end.
+const endTimeout = 500 * time.Millisecond
+
+// Serve answers until ctx is done.
+func (l *Listener) Serve(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.pages.Run(ctx) // sends away who listens to events
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+		defer cancel()
+		if l.server.Shutdown(end) != nil {
+			l.server.Close()
+		}
+	}()
+	l.server.Serve(l.listener)
+	<-done
+}
+
+// Close gives the port back.
+func (l *Listener) Close() {
+	if l != nil {
+		l.listener.Close()
+	}
+}
+
+// Page is where the page is, empty if there is none.
+func (l *Listener) Page() string {
+	if l == nil {
+		return ""
+	}
+	return "http://" + l.listener.Addr().String() + "/"
+}

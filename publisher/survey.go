@@ -1,0 +1,87 @@
+package publisher
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// A Survey is what a publisher had counted at one moment, for people to look at.
+type Survey struct {
+	At            time.Time
+	Levels        []LevelCount // that count, those with most changes first, at most maxSurvey
+	Subscriptions []SubscriptionCount
+}
+
+// A LevelCount is a level of the topic tree and the number of changes under it
+// in this epoch.
+type LevelCount struct {
+	Level string
+	Count uint64
+}
+
+// A SubscriptionCount is a prefix and how many are subscribed to it.
+type SubscriptionCount struct {
+	Prefix string
+	Count  int
+}
+
+const (
+	// maxSurvey bounds the levels and the subscriptions of a survey.
+	maxSurvey = 100
+	// maxTally bounds the prefixes that are told apart: anybody can ask for any.
+	maxTally = 10_000
+	// surveyEvery is the least time between two surveys.
+	surveyEvery = 500 * time.Millisecond
+)
+
+// Survey returns the latest survey. It is renewed about as often as resolved
+// timestamps are published.
+func (p *Publisher) Survey() Survey {
+	if s := p.surveyed.Load(); s != nil {
+		return *s
+	}
+	return Survey{}
+}
+
+// survey counts, unless it did so a moment ago.
+func (o *owner) survey(now time.Time) {
+	if last := o.surveyed.Load(); last != nil && now.Sub(last.At) < surveyEvery {
+		return
+	}
+	s := &Survey{At: now, Subscriptions: o.asked.largest()}
+	for prefix, l := range o.counters.levels {
+		s.Levels = append(s.Levels, LevelCount{Level: prefix, Count: l.count})
+	}
+	slices.SortFunc(s.Levels, func(a, b LevelCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Level, b.Level))
+	})
+	s.Levels = s.Levels[:min(len(s.Levels), maxSurvey)]
+	o.surveyed.Store(s)
+}
+
+// A tally counts the subscriptions to every prefix.
+type tally map[string]int
+
+func (t tally) note(prefix string, on bool) {
+	n, known := t[prefix]
+	switch {
+	case on && (known || len(t) < maxTally):
+		t[prefix] = n + 1
+	case !on && n == 1:
+		delete(t, prefix)
+	case !on && known:
+		t[prefix] = n - 1
+	}
+}
+
+func (t tally) largest() []SubscriptionCount {
+	out := make([]SubscriptionCount, 0, len(t))
+	for prefix, n := range t {
+		out = append(out, SubscriptionCount{Prefix: prefix, Count: n})
+	}
+	slices.SortFunc(out, func(a, b SubscriptionCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Prefix, b.Prefix))
+	})
+	return out[:min(len(out), maxSurvey)]
+}
