@@ -91,13 +91,14 @@ func (r *reader) window(ctx context.Context, end time.Time) error {
 	d := NewDecoder(&r.source.schemas)
 	r.seen.reopen()
 	r.children, r.over, r.moved = nil, false, false
-	return r.source.run(ctx, query{token: r.token, start: r.position, end: end}, d, func() error {
-		return r.frame(ctx, d)
+	return r.source.run(ctx, query{token: r.token, start: r.position, end: end}, d, func(done func()) error {
+		return r.frame(ctx, d, done)
 	})
 }
 
-// frame gives the records of a frame to the sink.
-func (r *reader) frame(ctx context.Context, d *Decoder) error {
+// frame gives the records of a frame to the sink. The frame is done with before
+// the sink is waited for.
+func (r *reader) frame(ctx context.Context, d *Decoder, done func()) error {
 	before, records := r.position, 0
 	for {
 		kind, err := d.Next()
@@ -106,6 +107,7 @@ func (r *reader) frame(ctx context.Context, d *Decoder) error {
 		}
 		switch kind {
 		case KindNone:
+			done()
 			if records == 0 && r.position.Equal(before) {
 				return nil
 			}

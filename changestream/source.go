@@ -39,9 +39,10 @@ func (s *source) stall() time.Duration {
 
 var errStalled = errors.New("no record and no heartbeat came for too long")
 
-// run runs a query and hands each of its frames to f, in order. It returns nil
-// when the server ended the query.
-func (s *source) run(ctx context.Context, q query, d *Decoder, f func() error) error {
+// run runs a query and hands each of its frames to f, in order; done, which f may
+// call, gives the memory of the frame back. It returns nil when the server ended
+// the query.
+func (s *source) run(ctx context.Context, q query, d *Decoder, f func(done func()) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stream, release, err := s.conns.open(ctx, s.info, q, s.heartbeat)
@@ -53,7 +54,8 @@ func (s *source) run(ctx context.Context, q query, d *Decoder, f func() error) e
 	watchdog := time.AfterFunc(s.stall(), func() { cancel(errStalled) })
 	defer watchdog.Stop()
 	var msg frame
-	defer msg.release()
+	done := msg.release
+	defer done()
 	for {
 		watchdog.Reset(s.stall())
 		err := stream.RecvMsg(&msg)
@@ -61,18 +63,18 @@ func (s *source) run(ctx context.Context, q query, d *Decoder, f func() error) e
 		if err != nil {
 			return s.ended(ctx, d, err)
 		}
-		if err := s.frame(&msg, d, f); err != nil {
+		if err := s.frame(&msg, d, done, f); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *source) frame(msg *frame, d *Decoder, f func() error) error {
-	defer msg.release()
+func (s *source) frame(msg *frame, d *Decoder, done func(), f func(done func()) error) error {
+	defer done()
 	if err := d.Reset(msg.b); err != nil {
 		return err
 	}
-	return f()
+	return f(done)
 }
 
 func (s *source) ended(ctx context.Context, d *Decoder, err error) error {
@@ -98,7 +100,7 @@ func root(token PartitionToken, start time.Time) Partition {
 func (s *source) roots(ctx context.Context, at time.Time) ([]Partition, error) {
 	var out []Partition
 	d := NewDecoder(&s.schemas)
-	err := s.run(ctx, query{start: at, end: at}, d, func() error {
+	err := s.run(ctx, query{start: at, end: at}, d, func(func()) error {
 		for {
 			kind, err := d.Next()
 			if err != nil || kind == KindNone {

@@ -29,9 +29,11 @@ const (
 	googleEndpoint = "spanner.googleapis.com:443"
 	userAgent      = "spancast/" + version.Number
 	// Windows of gRPC, in bytes: how much may arrive of one query, and of all
-	// on a connection, before it is read.
-	streamWindow = 512 << 10
-	connWindow   = 8 << 20
+	// on a connection, before it is read. The second has room for the first of all
+	// the queries that share a connection, so that those which wait, for a
+	// subscriber or at a move-in, do not stop the others.
+	streamWindow = 64 << 10
+	connWindow   = 4 << 20
 	readBuffer   = 256 << 10
 )
 

@@ -9,7 +9,7 @@ import (
 // bytes. Together with what is not of the heap, code and libzmq, that stays
 // within 128 MiB beside the buffer.
 const (
-	besideBuffer = 40 << 20
+	besideBuffer = 32 << 20
 	leastHeap    = 96 << 20
 )
 
