@@ -77,7 +77,7 @@ identities:
 		}
 	}
 	write("[alice]")
-	replica := harness.Serve(t, s.with("SPANCAST_BIND", "tcp://0.0.0.0:*", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file))
+	replica := harness.Serve(t, s.with("SPANCAST_BIND", "tcp://0.0.0.0:*", "SPANCAST_RECOVERY_BIND", "none", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file))
 	endpoints := strings.Split(replica.Logged(`publishing on ([^;"]+?)(?:, recovery on [^;"]+)?;`)[1], ", ")
 	if len(endpoints) != 2 {
 		t.Fatalf("endpoints %q", endpoints)

@@ -75,7 +75,7 @@ func newFortress(t *testing.T, more ...string) *fortress {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.replica = harness.Serve(t, f.with(append([]string{"SPANCAST_HEARTBEAT", "1s", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file}, more...)...))
+	f.replica = harness.Serve(t, f.with(append([]string{"SPANCAST_HEARTBEAT", "1s", "SPANCAST_RECOVERY_BIND", "none", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file}, more...)...))
 	f.address = strings.TrimPrefix(f.replica.Endpoint, "tcp://")
 	f.honest = harness.Start(t, nil, "tail", "--connect", f.replica.Endpoint, "--server-key", server, "--secret-key-file", aliceFile, "--verify", "--format", "json")
 	f.honest.Logged("subscribed")
@@ -188,10 +188,9 @@ func TestAttacks_TakeNeitherMemoryNorMessages(t *testing.T) {
 // is well.
 func (f *fortress) ends(t *testing.T) {
 	t.Helper()
-	f.replica.Stop()
-	f.honest.Logged("a publisher has ended")
 	f.honest.Stop()
 	f.honest.Logged(fmt.Sprintf(`verified changes=%d duplicates=0 gaps=0`, f.n))
+	f.replica.Stop()
 }
 
 func hugeCommand(t *testing.T, f *fortress) {

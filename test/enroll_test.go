@@ -83,7 +83,7 @@ func TestServe_EnrolsByIDToken(t *testing.T) {
 		t.Errorf("%+v", answer)
 	}
 	for _, r := range replicas {
-		p := harness.Start(t, nil, "tail", "--connect", r.Endpoint, "--server-key", answer.Audiences[0].Publish[0].ServerKey, "--secret-key-file", annFile)
+		p := harness.Start(t, nil, "tail", "--connect", r.Endpoint, "--server-key", answer.Audiences[0].Publish[0].ServerKey, "--secret-key-file", annFile, "--topic", "Orders/")
 		p.Logged("subscribed")
 	}
 	metadata, err := spannerapi.NewClient(t.Context(), s.Name+"m", spannerdb.Options(spanner.Addr())...)
