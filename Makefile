@@ -8,8 +8,11 @@ GO        ?= go
 BIN       := bin/spancast
 TOOL      := $(GO) tool -modfile=tools/go.mod
 PACKAGES  := ./...
-# Tests of the whole with the race detector: those that exercise most.
+# Tests of the whole with the race detector: those that exercise most, but for
+# one whose leases are too short for two cores with it; TestMutable_ does the
+# same in one process.
 RACE_E2E  := TestServe_|TestTail_
+RACE_NOT  := TestServe_MutableStreamOutlivesKills
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
@@ -45,7 +48,7 @@ race:
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v '/test')
 
 race-e2e:
-	$(GO) test -race -timeout 20m -run '$(RACE_E2E)' ./test
+	$(GO) test -race -timeout 20m -run '$(RACE_E2E)' -skip '$(RACE_NOT)' ./test
 
 # A short run of every fuzz test, of so many inputs; FUZZTIME=10m for a long one.
 fuzz:
