@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -141,6 +143,7 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 		stopped, other = b, a
 	}
 	stopped.Signal(syscall.SIGSTOP)
+	until(t, "every thread stands still", func() bool { return standsStill(t, stopped.Pid()) })
 	began := message.FormatTime(s.commit(1, "Orders"))
 	for i := range 20 {
 		s.commit(i%3, "Orders", "Users")
@@ -177,6 +180,23 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 	}
 	stopped.Stop()
 	other.Stop()
+}
+
+// standsStill tells whether all threads of a process are stopped: a signal needs
+// a moment to reach those that run.
+func standsStill(t testing.TB, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Skip("needs /proc")
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if _, state, _ := strings.Cut(string(text), ") "); err == nil && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 // TestFleet_ARollingRestartLosesNoTimeAndNoChange is scenario 20: three replicas
