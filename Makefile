@@ -41,8 +41,9 @@ lint:
 	$(TOOL) staticcheck $(PACKAGES)
 
 # Unit, conformance and end-to-end tests, the latter against Google's emulator.
+# One package at a time: many of them start processes of their own.
 unit:
-	$(GO) test -timeout 20m $(PACKAGES)
+	$(GO) test -p 1 -timeout 20m $(PACKAGES)
 
 race:
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v '/test')
