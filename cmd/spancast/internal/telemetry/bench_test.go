@@ -124,7 +124,7 @@ func BenchmarkPerBatch(b *testing.B) {
 	s, ctx, now := t.Sink(func(changestream.Partition) changestream.Sink { return nothing{} })(changestream.Partition{}), b.Context(), time.Now()
 	for b.Loop() {
 		check(b, s.Flush(ctx, changestream.Mark{Position: now}))
-		t.Published(16, now)
+		t.Published(16, now, nil)
 	}
 }
 

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -253,44 +252,4 @@ func levels(t *testing.T, replica *harness.Replica, url string) {
 	replica.Logged(`"message":"the log level was changed","from":"DEBUG","to":"INFO"`)
 	replica.Signal(syscall.SIGUSR1)
 	replica.Logged(`"message":"the log level was changed","from":"INFO","to":"DEBUG"`)
-}
-
-// TestServe_SendsMetricsAndSpans where the standard variables of OpenTelemetry
-// say, without being asked.
-func TestServe_SendsMetricsAndSpans(t *testing.T) {
-	got := make(chan string, 1000)
-	collector := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		for _, name := range []string{"spancast.messages.sent", "checkpoint", "publish", "lease view"} {
-			if bytes.Contains(body, []byte(name)) {
-				select {
-				case got <- r.URL.Path + " " + name:
-				default:
-				}
-			}
-		}
-	})}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go collector.Serve(l)
-	t.Cleanup(func() { collector.Close() })
-	s := newShop(t)
-	replica, _ := s.serve("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+l.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf",
-		"OTEL_METRIC_EXPORT_INTERVAL", "200", "OTEL_BSP_SCHEDULE_DELAY", "200")
-	sub := harness.Subscribe(t, []string{replica.Endpoint}, "")
-	sub.Reading()
-	sub.Resolved(s.insert(1))
-	want := map[string]bool{"/v1/metrics spancast.messages.sent": true, "/v1/traces checkpoint": true, "/v1/traces publish": true, "/v1/traces lease view": true}
-	deadline := time.After(patience)
-	for len(want) > 0 {
-		select {
-		case what := <-got:
-			delete(want, what)
-		case <-deadline:
-			t.Fatalf("did not come: %v", want)
-		}
-	}
-	replica.Stop()
 }
