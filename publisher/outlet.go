@@ -20,6 +20,7 @@ type outlet struct {
 	counters *counters
 	schemas  *announcements
 	interest *interest
+	crowd    crowd
 	epoch    []byte
 
 	directory string // of the last hello
@@ -40,7 +41,7 @@ type plan struct {
 
 func newOutlet(o *Options, a Audience) *outlet {
 	return &outlet{opt: o, audience: a, epoch: []byte(o.Epoch), counters: newCounters(), schemas: newAnnouncements(),
-		interest: newInterest(), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
+		interest: newInterest(), crowd: make(crowd), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
 }
 
 // domain is where those who connect are let into.

@@ -50,6 +50,15 @@ const (
 	Subscriptions      = "spancast.subscriptions"
 	BufferBytes        = "spancast.buffer.bytes"
 	BufferLimit        = "spancast.buffer.limit"
+	RecoveryRunning    = "spancast.recovery.running"
+	RecoveryLive       = "spancast.recovery.live"
+	RecoveryWaiting    = "spancast.recovery.waiting"
+	RecoveryBuffer     = "spancast.recovery.buffer"
+	RecoveryAccepted   = "spancast.recovery.accepted"
+	RecoveryRefused    = "spancast.recovery.refused"
+	RecoveryEnded      = "spancast.recovery.ended"
+	RecoveryMessages   = "spancast.recovery.messages"
+	RecoveryBytes      = "spancast.recovery.bytes"
 	ConfigReloads      = "spancast.config.reloads"
 	PublishLag         = "spancast.publish.lag"
 	ReadLag            = "spancast.read.lag"
@@ -86,6 +95,15 @@ func Instruments() []Instrument {
 		{Subscriptions, Gauge, "{subscription}", "subscriptions that are active", ""},
 		{BufferBytes, Gauge, "By", "bytes held between Spanner and the socket", ""},
 		{BufferLimit, Gauge, "By", "most bytes that may be held there", ""},
+		{RecoveryRunning, Gauge, "{answer}", "replays and snapshots that are worked on", ""},
+		{RecoveryLive, Gauge, "{answer}", "replays without end that have caught up", ""},
+		{RecoveryWaiting, Gauge, "{answer}", "replays and snapshots that wait for their turn", ""},
+		{RecoveryBuffer, Gauge, "By", "bytes held for replays and snapshots", ""},
+		{RecoveryAccepted, Counter, "{answer}", "requests for replays and snapshots that were accepted", ""},
+		{RecoveryRefused, Counter, "{request}", "requests at the recovery endpoint that were refused", ""},
+		{RecoveryEnded, Counter, "{answer}", "replays and snapshots that have ended, by reason", "reason"},
+		{RecoveryMessages, Counter, "{message}", "changes and rows sent for replays and snapshots", ""},
+		{RecoveryBytes, Counter, "By", "bytes of the frames of those", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
 		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
 		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival; one value a millisecond and partition at most", ""},
