@@ -50,6 +50,8 @@ const (
 	Subscriptions      = "spancast.subscriptions"
 	BufferBytes        = "spancast.buffer.bytes"
 	BufferLimit        = "spancast.buffer.limit"
+	QueueBytes         = "spancast.queue.bytes"
+	SubscribersCut     = "spancast.subscribers.cut"
 	ConfigReloads      = "spancast.config.reloads"
 	PublishLag         = "spancast.publish.lag"
 	ReadLag            = "spancast.read.lag"
@@ -86,6 +88,8 @@ func Instruments() []Instrument {
 		{Subscriptions, Gauge, "{subscription}", "subscriptions that are active", ""},
 		{BufferBytes, Gauge, "By", "bytes held between Spanner and the socket", ""},
 		{BufferLimit, Gauge, "By", "most bytes that may be held there", ""},
+		{QueueBytes, Gauge, "By", "bytes of bodies from 8 KiB that wait in the queues of subscribers, each counted once", ""},
+		{SubscribersCut, Counter, "{connection}", "connections that were ended because too much of those waited for their subscribers", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
 		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
 		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival; one value a millisecond and partition at most", ""},

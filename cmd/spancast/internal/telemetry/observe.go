@@ -107,6 +107,7 @@ func (src *Sources) counters() map[string]func() int64 {
 		MessageBytes:    func() int64 { return int64(p.Bytes.Load()) },
 		MessagesDropped: func() int64 { return int64(p.Slow.Load()) },
 		BatchesFenced:   func() int64 { return int64(p.Fenced.Load()) },
+		SubscribersCut:  func() int64 { return int64(p.Cut.Load()) },
 	}
 }
 
@@ -128,6 +129,7 @@ func (src *Sources) gauges() map[string]gauge {
 		Subscriptions:   number(func() float64 { return float64(src.Publisher.Subscriptions.Load()) }),
 		BufferBytes:     number(func() float64 { return float64(src.Publisher.Buffered.Load()) }),
 		BufferLimit:     number(func() float64 { return float64(src.MaxBuffer) }),
+		QueueBytes:      number(func() float64 { return float64(src.Publisher.Queued.Load()) }),
 	}
 }
 
