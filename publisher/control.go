@@ -50,6 +50,7 @@ func (o *owner) look(now time.Time) error {
 		}
 		out.greedy()
 	}
+	o.countSlow()
 	return nil
 }
 

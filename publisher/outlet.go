@@ -54,6 +54,7 @@ func (o *outlet) domain() access.Domain {
 
 // see notes over which connection a subscription came.
 func (o *outlet) see(s subscription) {
+	o.socket.ballast.peers.note(s.fd, s.address)
 	if o.opt.Gate == nil || s.key == "" {
 		return
 	}
