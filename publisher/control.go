@@ -50,6 +50,7 @@ func (o *owner) look(now time.Time) error {
 		}
 		out.greedy()
 	}
+	o.countSlow()
 	return nil
 }
 
@@ -73,6 +74,7 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 			break
 		}
 		o.asked.note(s.prefix, s.on)
+		out.crowd.note(s, began)
 		if !s.on {
 			o.stats.Subscriptions.Add(-1)
 			out.interest.off(s.prefix, s.identity)

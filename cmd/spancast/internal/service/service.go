@@ -140,7 +140,7 @@ func (s *Service) openPublisher(context.Context) (err error) {
 		MaxBuffer: int64(s.cfg.MaxBuffer), ResolvedInterval: s.cfg.ResolvedInterval, Linger: linger, RequireSubscriber: s.cfg.RequireSubscriber,
 		Router: s.router.Load, NewBody: s.newBody(), Ignore: s.ownTable(),
 		Resolved: func() (time.Time, time.Time) { s.beats.publisher.beat(); return s.stream.Resolved() },
-		Hello:    func() message.HelloBody { return s.hello("") }, Log: s.log, Observe: s.telemetry.Published,
+		Hello:    func() message.HelloBody { return s.hello("") }, Log: s.log, Trace: s.telemetry.Tracer(), Observe: s.telemetry.Published,
 	})
 	if err != nil {
 		return fmt.Errorf("%s_BIND and %s_CONNECT: %w", config.Prefix, config.Prefix, err)
