@@ -16,8 +16,9 @@ import (
 // without sockets, clocks and goroutines. What may go wrong does when it is told.
 type world struct {
 	fail    func(format string, args ...any)
-	log     []*row   // all changes, in commit order
-	parts   []*part  // partitions; a key is in one of them for ever
+	log     []*row  // all changes, in commit order
+	parts   []*part // partitions; they live on while keys move between them
+	home    map[string]int
 	pubs    []*pub   // that live
 	rows    []string // epochs in the replicas table: of the living, and for a while of the dead
 	epochs  int
@@ -40,6 +41,7 @@ type world struct {
 // rules can be broken, to see that it is noticed.
 type rules struct {
 	noMoved     bool // publishers do not say that a partition has moved
+	noMovedIn   bool // nor that keys have moved to it from another's partition
 	noDirectory bool // resolved times count though not all publishers are known
 }
 
@@ -54,8 +56,15 @@ func (r *row) version() string { return r.at.String() + "/tx/00000000/0" }
 
 // A part is a partition: its owner, and the position in the store.
 type part struct {
-	owner *pub
-	saved stamp // everything before was published
+	owner    *pub
+	saved    stamp // everything before was published
+	arrivals []arrival
+}
+
+// An arrival is a key that moves to a partition from another one.
+type arrival struct {
+	at   stamp
+	from *part
 }
 
 type pub struct {
@@ -90,6 +99,10 @@ func newWorld(topics []string, partitions int, fail func(string, ...any)) *world
 	w := &world{fail: fail, clock: worldStart, pipes: make(map[string]*pipe), peers: make(map[string]string), got: make(map[*row]int), keys: make(map[string]int)}
 	for range partitions {
 		w.parts = append(w.parts, &part{saved: worldStart})
+	}
+	w.home = make(map[string]int)
+	for i := range partitions {
+		w.home[fmt.Sprint("A", i)], w.home[fmt.Sprint("B", i)] = i, i
 	}
 	o := Options{Connect: []string{"pub0"}, Topics: topics, Recover: []string{"rec"}}.withDefaults()
 	w.opt = o.config()
@@ -130,9 +143,42 @@ func (w *world) greet(endpoint string) {
 }
 
 // commit changes a key.
-func (w *world) commit(key string, part int, op string) {
+func (w *world) commit(key string, op string) {
 	w.clock += 1000
-	w.log = append(w.log, &row{at: w.clock, key: key, part: part, topic: key[:1] + "/" + op + "/"})
+	w.log = append(w.log, &row{at: w.clock, key: key, part: w.home[key], topic: key[:1] + "/" + op + "/"})
+}
+
+// move gives a key to another partition.
+func (w *world) move(key string, to int) {
+	if from := w.home[key]; from != to {
+		w.clock += 1000
+		w.home[key] = to
+		w.parts[to].arrivals = append(w.parts[to].arrivals, arrival{at: w.clock, from: w.parts[from]})
+	}
+}
+
+// pass takes a partition on to a time, past the keys that move to it before
+// that; it tells whether it got there. What they had elsewhere must have been
+// published: by the same replica, or in the store.
+func (w *world) pass(p *pub, part *part, to stamp) bool {
+	for _, a := range part.arrivals {
+		if a.at < p.next[part] || a.at >= to {
+			continue
+		}
+		moved := a.at + 1
+		switch {
+		case a.from.owner == p && p.next[a.from] > a.at:
+			moved = p.moved[a.from]
+		case a.from.owner == p || a.from.saved <= a.at:
+			p.next[part] = max(p.next[part], a.at)
+			return false
+		}
+		if !w.breaks.noMovedIn {
+			p.moved[part] = max(p.moved[part], moved)
+		}
+	}
+	p.next[part] = max(p.next[part], to)
+	return true
 }
 
 // start starts a replica, at an endpoint that may be that of a dead one.
@@ -207,8 +253,10 @@ func (w *world) publish(i, n int) {
 	}
 	first := sort.Search(len(w.log), func(j int) bool { return w.log[j].at >= p.next[part] })
 	for _, r := range w.log[first:] {
+		if !w.pass(p, part, r.at) {
+			return
+		}
 		if r.part != i {
-			p.next[part] = r.at // as a heartbeat would
 			continue
 		}
 		if n == 0 {
@@ -223,7 +271,7 @@ func (w *world) publish(i, n int) {
 		w.emit(p, r.topic, fmt.Sprintf("%s %s %s %s}", r.version(), p.epoch, p.counters(r.topic), attributes), r.key)
 		p.next[part] = r.at + 1
 	}
-	p.next[part] = max(p.next[part], w.clock+1)
+	w.pass(p, part, w.clock+1)
 }
 
 func (w *world) count(p *pub, topic string) {
