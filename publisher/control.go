@@ -48,7 +48,7 @@ func (o *owner) look(now time.Time) error {
 				return err
 			}
 		}
-		out.greedy()
+		out.listener.Curb(out.interest, o.opt.Log)
 	}
 	return nil
 }
@@ -69,17 +69,17 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 			return nil, err
 		}
 		if !ok {
-			out.interest.reported = false
+			out.interest.Settled()
 			break
 		}
 		o.asked.note(s.prefix, s.on)
 		if !s.on {
 			o.stats.Subscriptions.Add(-1)
-			out.interest.off(s.prefix, s.identity)
+			out.interest.Off(s.prefix, s.identity)
 			continue
 		}
 		o.stats.Subscriptions.Add(1)
-		out.interest.on(s.prefix, s.identity)
+		out.interest.On(s.prefix, s.identity)
 		out.see(s)
 		if asked == nil {
 			asked = make(map[string]bool)

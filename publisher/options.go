@@ -29,7 +29,7 @@ type Options struct {
 	// Gate lets subscribers in; nil: whoever connects.
 	Gate *access.Gate
 	// MaxInterest bounds what the subscriptions of an audience take of the
-	// memory, in bytes; 0: DefaultInterest.
+	// memory, in bytes; 0: access.DefaultInterest.
 	MaxInterest int64
 
 	SendHWM          int // messages queued for one subscriber

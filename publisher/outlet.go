@@ -3,7 +3,6 @@ package publisher
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/message"
@@ -19,7 +18,7 @@ type outlet struct {
 	listener *access.Listener
 	counters *counters
 	schemas  *announcements
-	interest *interest
+	interest *access.Interest
 	epoch    []byte
 
 	directory string // of the last hello
@@ -40,7 +39,7 @@ type plan struct {
 
 func newOutlet(o *Options, a Audience) *outlet {
 	return &outlet{opt: o, audience: a, epoch: []byte(o.Epoch), counters: newCounters(), schemas: newAnnouncements(),
-		interest: newInterest(), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
+		interest: access.NewInterest(o.MaxInterest), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
 }
 
 // domain is where those who connect are let into.
@@ -119,30 +118,6 @@ func (o *outlet) assemble(b *batch, e *entry, path []*level) (topic, header, bod
 	o.header = message.AppendHeader(o.header[:0], b.at(e.version), o.epoch, o.numbers, b.at(part.attributes))
 	return topic, o.header, b.at(e.body)
 }
-
-// greedy ends the session of whoever has subscribed to more than there is memory
-// for.
-func (o *outlet) greedy() {
-	limit := o.opt.MaxInterest
-	if limit == 0 {
-		limit = DefaultInterest
-	}
-	if o.interest.weight <= limit || o.interest.reported {
-		return
-	}
-	o.interest.reported = true
-	who := o.interest.greediest()
-	o.opt.Log.Error("too many subscriptions; whoever has most of them has to go, and is refused for a while", "audience", o.audience.Name,
-		"identity", who, "prefixes", len(o.interest.prefixes), "bytes", o.interest.weight, "for", banTime)
-	o.interest.forgetOwners()
-	if o.opt.Gate != nil && who != "" {
-		o.opt.Gate.Ban(who, banTime)
-	}
-	o.listener.Evict()
-}
-
-// banTime is how long an identity is refused that has subscribed to too much.
-const banTime = 5 * time.Minute
 
 // bind opens the outlet.
 func (o *outlet) bind() error {
