@@ -83,7 +83,7 @@ func (g *Gate) admit(d Domain, key PublicKey, address string) (*Grant, Verdict) 
 		g.stats.Refused.Add(1)
 		g.stats.refusals[reason].Add(1)
 		if suppressed, ok := g.quiet.allow(g.book.now()); ok {
-			g.log.Warn("connection refused", "domain", d, "key", key.Short(), "address", address, "identity", identityOf(grant), "reason", reason, "for_good", verdict == Never, "not_logged", suppressed)
+			g.log.Warn("connection refused", "domain", d, "key", key.Short(), "address", address, "identity", identityOf(grant), "reason", reason.String(), "for_good", verdict == Never, "not_logged", suppressed)
 		}
 		return nil, verdict
 	}

@@ -33,10 +33,7 @@ func (o *outlet) controlAt(level, kind string, at time.Time, body any) error {
 func (o *owner) look(now time.Time) error {
 	o.looked = now
 	for _, out := range o.outlets {
-		if err := out.listener.Tend(now); err != nil {
-			return err
-		}
-		if err := out.socket.refresh(now); err != nil {
+		if err := out.tend(now); err != nil {
 			return err
 		}
 		asked, err := o.read(out, now)

@@ -1,8 +1,8 @@
 package publisher
 
 import (
-	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/message"
@@ -16,6 +16,7 @@ type outlet struct {
 	audience Audience
 	socket   *socket
 	listener *access.Listener
+	outward  *access.Connector
 	counters *counters
 	schemas  *announcements
 	interest *access.Interest
@@ -120,11 +121,9 @@ func (o *outlet) assemble(b *batch, e *entry, path []*level) (topic, header, bod
 }
 
 // bind opens the outlet.
-func (o *outlet) bind() error {
-	for _, endpoint := range o.audience.Connect {
-		if err := o.socket.z.Connect(endpoint); err != nil {
-			return fmt.Errorf("connect to %s: %w", endpoint, access.ExplainBind(err))
-		}
+func (o *outlet) bind() (err error) {
+	if o.outward, err = access.Connect(o.socket.z, o.audience.Connect, o.opt.Credentials); err != nil {
+		return err
 	}
 	l, err := access.Listen(o.socket.z, o.opt.Gate, o.domain(), o.audience.Bind)
 	if err != nil {
@@ -132,4 +131,15 @@ func (o *outlet) bind() error {
 	}
 	o.listener, o.socket.hurry = l, l.Due
 	return nil
+}
+
+// tend keeps the outlet open as it should be.
+func (o *outlet) tend(now time.Time) error {
+	if err := o.outward.Tend(now); err != nil {
+		return err
+	}
+	if err := o.listener.Tend(now); err != nil {
+		return err
+	}
+	return o.socket.refresh(now)
 }
