@@ -17,7 +17,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -63,9 +63,14 @@ fuzz:
 differential:
 	DIFFERENTIAL_TRANSACTIONS=$${DIFFERENTIAL_TRANSACTIONS:-10000} $(GO) test -count=1 -timeout 60m -run Differential -v ./test/differential
 
-# The record path: bytes of a PartialResultSet in, frames out, beside the oracle
-# decoder and spanner.Client with ToStruct, in one run.
-bench:
+# What this machine can do, each beside its limit and beside the plain way, in one
+# run; BENCH='--full --svg out/bench.svg' for everything and a picture.
+bench: build
+	$(BIN) bench $(BENCH)
+
+# The record path without receiving: bytes of a PartialResultSet in, frames out,
+# beside the oracle decoder and spanner.Client with ToStruct.
+bench-path:
 	$(GO) test -run '^$$' -bench RecordPath -benchtime $(BENCHTIME) ./publisher
 
 # What receiving a message costs with the subscriber package, beside a plain loop.
