@@ -80,7 +80,7 @@ func (o *owner) publish(b *batch) error {
 	o.stats.Messages.Add(uint64(len(b.entries)))
 	o.countSlow()
 	if o.opt.Observe != nil && len(b.entries) > 0 {
-		o.opt.Observe(len(b.entries), b.mark.Position)
+		o.opt.Observe(len(b.entries), b.mark.Position, b.trace)
 	}
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
