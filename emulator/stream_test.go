@@ -324,3 +324,41 @@ func TestLoad_RecordsAreLikeThoseOfCommits(t *testing.T) {
 		t.Errorf("%d records", len(seen)/2)
 	}
 }
+
+// TestLoad_KeysComeAgainInOneOrder: with so many keys, each mod has the next, and
+// after the last comes the first again; frames hold as many records as was asked.
+func TestLoad_KeysComeAgainInOneOrder(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 1, Faults: emulator.Faults{RowsPerFrame: 7}}, emulator.GoogleSQL, itemsDDL...)
+	from := f.Now()
+	if n, err := f.Load(limit(t), emulator.Load{Database: database, Stream: "S", Table: "Items", Records: 20, Mods: 3, Keys: 6}); n != 20 || err != nil {
+		t.Fatal(n, err)
+	}
+	to, seen := f.Now(), map[string]int{}
+	for _, r := range f.data(t, from, to) {
+		if len(r.Mods) != 3 {
+			t.Fatalf("%d mods", len(r.Mods))
+		}
+		for i, m := range r.Mods {
+			if seen[m.Keys]++; i > 0 && m.Keys == r.Mods[i-1].Keys {
+				t.Errorf("two mods of one record are of row %s", m.Keys)
+			}
+		}
+	}
+	if len(seen) != 6 {
+		t.Fatalf("keys %v", seen)
+	}
+	for key, n := range seen {
+		if n != 10 {
+			t.Errorf("row %s came %d times, not 10", key, n)
+		}
+	}
+	parts, err := f.parts(limit(t), t, f.query(f.tokens(t, to)[0], from, to), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if len(p.Values) > 7 {
+			t.Errorf("a frame of %d records", len(p.Values))
+		}
+	}
+}

@@ -35,8 +35,10 @@ type Options struct {
 	Audiences []Audience
 	// Gate lets subscribers in; nil: whoever connects.
 	Gate *access.Gate
+	// Credentials are those that Connect wants; nil: no CURVE there.
+	Credentials func() *access.Credentials
 	// MaxInterest bounds what the subscriptions of an audience take of the
-	// memory, in bytes; 0: DefaultInterest.
+	// memory, in bytes; 0: access.DefaultInterest.
 	MaxInterest int64
 
 	SendHWM          int // messages queued for one subscriber

@@ -125,7 +125,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	cfg := config.Load()
-	root.AddCommand(newServe(cfg), newDemo(), newTail(), newForward(cfg), newEmulator(), newAdmin(cfg), newStatus(cfg), newTop(cfg), newValidate(cfg), newKeygen(), newEnroll(), newConfig(cfg), newVersion())
+	root.AddCommand(newServe(cfg), newDemo(), newTail(), newForward(cfg), newEmulator(), newAdmin(cfg), newStatus(cfg), newTop(cfg), newValidate(cfg), newKeygen(), newEnroll(), newConfig(cfg), newBench(), newBenchPart(), newVersion())
 	return root
 }
 

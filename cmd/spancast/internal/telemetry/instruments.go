@@ -59,6 +59,8 @@ const (
 	RecoveryEnded      = "spancast.recovery.ended"
 	RecoveryMessages   = "spancast.recovery.messages"
 	RecoveryBytes      = "spancast.recovery.bytes"
+	QueueBytes         = "spancast.queue.bytes"
+	SubscribersCut     = "spancast.subscribers.cut"
 	ConfigReloads      = "spancast.config.reloads"
 	PublishLag         = "spancast.publish.lag"
 	ReadLag            = "spancast.read.lag"
@@ -104,6 +106,8 @@ func Instruments() []Instrument {
 		{RecoveryEnded, Counter, "{answer}", "replays and snapshots that have ended, by reason", "reason"},
 		{RecoveryMessages, Counter, "{message}", "changes and rows sent for replays and snapshots", ""},
 		{RecoveryBytes, Counter, "By", "bytes of the frames of those", ""},
+		{QueueBytes, Gauge, "By", "bytes of bodies from 8 KiB that wait in the queues of subscribers, each counted once", ""},
+		{SubscribersCut, Counter, "{connection}", "connections that were ended because too much of those waited for their subscribers", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
 		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
 		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival; one value a millisecond and partition at most", ""},

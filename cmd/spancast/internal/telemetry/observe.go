@@ -111,6 +111,7 @@ func (src *Sources) counters() map[string]func() int64 {
 		QueryRetries: s.Retries.Load, QueryEarlyEnds: s.EarlyEnds.Load, QueryStalls: s.Stalls.Load, Gaps: s.Gaps.Load, LeasesLost: s.LeasesLost.Load,
 		MessagesSent: signed(&p.Messages), MessageBytes: signed(&p.Bytes), MessagesDropped: signed(&p.Slow), BatchesFenced: signed(&p.Fenced),
 		RecoveryAccepted: signed(&r.Requests), RecoveryRefused: signed(&r.Refused), RecoveryMessages: signed(&r.Changes), RecoveryBytes: signed(&r.Bytes),
+		SubscribersCut: signed(&p.Cut),
 	}
 }
 
@@ -138,6 +139,7 @@ func (src *Sources) gauges() map[string]gauge {
 		BufferBytes:     level(&src.Publisher.Buffered),
 		BufferLimit:     number(func() float64 { return float64(src.MaxBuffer) }),
 		RecoveryRunning: level(&r.Running), RecoveryLive: level(&r.Live), RecoveryWaiting: level(&r.Waiting), RecoveryBuffer: level(&r.Buffered),
+		QueueBytes: level(&src.Publisher.Queued),
 	}
 }
 
