@@ -17,6 +17,7 @@ type Grant struct {
 	Audiences []string  // names of those whose endpoints it may connect to
 	Topics    []string  // prefixes that it may ask of the recovery endpoint
 	Tables    []string  // names or globs of tables that it may have snapshots of
+	Publishes bool      // whether it may publish through a forwarder
 	Expires   time.Time // zero: never
 }
 
@@ -48,9 +49,12 @@ func Covers(topics []string, prefix string) bool {
 	return slices.ContainsFunc(topics, func(t string) bool { return strings.HasPrefix(prefix, t) })
 }
 
-// Domain is what a connection is let into: an audience, or the recovery
-// endpoint. It is the domain of ZAP.
+// Domain is what a connection is let into: an audience, the recovery endpoint, or
+// a forwarder's socket for publishers. It is the domain of ZAP.
 type Domain string
+
+// Publishers is the domain of a forwarder's socket for publishers.
+const Publishers Domain = "publishers"
 
 // Recovery is the domain of the recovery endpoint: for everybody who may ask
 // something of it.
@@ -129,9 +133,9 @@ func (b *Book) write() {
 		p.grants[g.Key] = g
 	}
 	for _, id := range b.policy.Identities {
-		audiences := b.policy.audiencesOf(id.Name)
+		audiences, publishes := b.policy.audiencesOf(id.Name), anyMatches(b.policy.Publishers, id.Name)
 		for _, k := range id.Keys {
-			p.grants[k] = &Grant{Key: k, Identity: id.Name, Audiences: audiences, Topics: id.Topics, Tables: id.Tables, Expires: id.Expires}
+			p.grants[k] = &Grant{Key: k, Identity: id.Name, Audiences: audiences, Topics: id.Topics, Tables: id.Tables, Publishes: publishes, Expires: id.Expires}
 		}
 	}
 	maps.DeleteFunc(p.grants, func(k PublicKey, g *Grant) bool {
@@ -149,11 +153,15 @@ func (b *Book) write() {
 func (p *Policy) audiencesOf(identity string) []string {
 	var out []string
 	for _, a := range p.Audiences {
-		if slices.ContainsFunc(a.Identities, func(glob string) bool { ok, _ := path.Match(glob, identity); return ok || glob == "*" }) {
+		if anyMatches(a.Identities, identity) {
 			out = append(out, a.Name)
 		}
 	}
 	return out
+}
+
+func anyMatches(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool { ok, _ := path.Match(glob, name); return ok || glob == "*" })
 }
 
 // Admit tells whether a key may connect to a domain, and as whom.
@@ -170,8 +178,11 @@ func (b *Book) Admit(d Domain, key PublicKey) (*Grant, Verdict) {
 }
 
 func (g *Grant) admits(d Domain) bool {
-	if d == Recovery {
+	switch d {
+	case Recovery:
 		return len(g.Topics)+len(g.Tables) > 0
+	case Publishers:
+		return g.Publishes
 	}
 	name, isAudience := strings.CutPrefix(string(d), "audience/")
 	return isAudience && slices.Contains(g.Audiences, name)

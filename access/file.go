@@ -43,10 +43,14 @@ func ParseServerKeys(text string) ([]SecretKey, error) {
 		}
 		keys = append(keys, k)
 	}
-	if len(keys) == 0 || len(keys) > maxServerKeys {
-		return nil, fmt.Errorf("%d keys; there is one, or there are two while one is replaced", len(keys))
+	return keys, countKeys(len(keys))
+}
+
+func countKeys(n int) error {
+	if n == 0 || n > maxServerKeys {
+		return fmt.Errorf("%d keys; there is one, or there are two while one is replaced", n)
 	}
-	return keys, nil
+	return nil
 }
 
 // maxServerKeys is the number of server keys that can be in use at once.
@@ -63,16 +67,50 @@ func OpenKeyFile(path string) (*KeyFile, []SecretKey, error) {
 }
 
 // Reread returns the keys if the file has changed.
-func (f *KeyFile) Reread() (keys []SecretKey, changed bool, err error) {
+func (f *KeyFile) Reread() ([]SecretKey, bool, error) {
+	return reread(&f.file, "server keys in", ParseServerKeys)
+}
+
+// ParsePublicKeys reads the public keys of servers: one, or two while one is
+// replaced by the other, with white space between.
+func ParsePublicKeys(text string) ([]PublicKey, error) {
+	var keys []PublicKey
+	for _, field := range strings.Fields(text) {
+		k, err := ParsePublicKey(field)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, countKeys(len(keys))
+}
+
+// A PublicKeyFile has the public keys of servers, and may change.
+type PublicKeyFile struct{ file }
+
+// OpenPublicKeyFile reads a file of public keys.
+func OpenPublicKeyFile(path string) (*PublicKeyFile, []PublicKey, error) {
+	f := &PublicKeyFile{file{path: path}}
+	keys, _, err := f.Reread()
+	return f, keys, err
+}
+
+// Reread returns the keys if the file has changed.
+func (f *PublicKeyFile) Reread() ([]PublicKey, bool, error) {
+	return reread(&f.file, "public keys in", ParsePublicKeys)
+}
+
+// reread reads what a file has if it has changed.
+func reread[T any](f *file, what string, parse func(string) (T, error)) (v T, changed bool, err error) {
 	text, changed, err := f.read()
 	if err == nil && !changed {
-		return nil, false, nil
+		return v, false, nil
 	}
 	if err == nil {
-		keys, err = ParseServerKeys(string(text))
+		v, err = parse(string(text))
 	}
 	if err != nil {
-		err = fmt.Errorf("server keys in %s: %w", f.path, err)
+		err = fmt.Errorf("%s %s: %w", what, f.path, err)
 	}
-	return keys, true, err
+	return v, true, err
 }

@@ -17,6 +17,8 @@ type Gate struct {
 	keys  atomic.Pointer[[]SecretKey]
 	stats Stats
 
+	credentials atomic.Pointer[Credentials] // for those whom we connect to
+
 	mu        sync.Mutex
 	admitted  map[Domain]map[PublicKey]*presence // since the domain's listeners were opened
 	banned    map[string]time.Time               // identities, until when
@@ -25,18 +27,12 @@ type Gate struct {
 	quiet     throttle
 }
 
-// Stats count what a Gate decides.
-type Stats struct {
-	Welcome   atomic.Uint64 // connections that were let in
-	Refused   atomic.Uint64 // connections that were not
-	Evictions atomic.Uint64 // times that listeners were opened anew because somebody had to go
-}
-
 // NewGate returns a gate that decides by a book. Keys are the server's, one or
 // two; the endpoints of the second have ports that are higher by shift.
 func NewGate(b *Book, keys []SecretKey, shift int, log *slog.Logger) *Gate {
 	g := &Gate{book: b, log: log, shift: shift, admitted: make(map[Domain]map[PublicKey]*presence), banned: make(map[string]time.Time)}
 	g.keys.Store(&keys)
+	g.credentials.Store(new(Credentials))
 	return g
 }
 
@@ -55,6 +51,22 @@ func (g *Gate) ServerKeys() []SecretKey { return *g.keys.Load() }
 func (g *Gate) SetServerKeys(keys []SecretKey) {
 	if !slices.Equal(keys, g.ServerKeys()) {
 		g.keys.Store(&keys)
+		g.SetForwarderKeys(g.Credentials().Servers)
+	}
+}
+
+// Credentials are those that our sockets connect to forwarders with, by the
+// first server key. The pointer changes when they do.
+func (g *Gate) Credentials() *Credentials { return g.credentials.Load() }
+
+// SetForwarderKeys says by which public keys forwarders are known.
+func (g *Gate) SetForwarderKeys(servers []PublicKey) {
+	next := &Credentials{Servers: servers, Shift: g.shift}
+	if keys := g.ServerKeys(); len(keys) > 0 {
+		next.Own = keys[0]
+	}
+	if !next.Equal(g.Credentials()) {
+		g.credentials.Store(next)
 	}
 }
 
@@ -63,13 +75,15 @@ func (g *Gate) admit(d Domain, key PublicKey, address string) (*Grant, Verdict) 
 	g.mu.Lock() // with Check: nobody comes in by a page of the book that is not in force any more
 	defer g.mu.Unlock()
 	grant, verdict := g.book.Admit(d, key)
-	if verdict == Welcome && g.isBanned(grant.Identity) {
+	reason := g.reason(grant, verdict)
+	if reason == Banned {
 		verdict = Unknown
 	}
 	if verdict != Welcome {
 		g.stats.Refused.Add(1)
+		g.stats.refusals[reason].Add(1)
 		if suppressed, ok := g.quiet.allow(g.book.now()); ok {
-			g.log.Warn("connection refused", "domain", d, "key", key.Short(), "address", address, "identity", identityOf(grant), "for_good", verdict == Never, "not_logged", suppressed)
+			g.log.Warn("connection refused", "domain", d, "key", key.Short(), "address", address, "identity", identityOf(grant), "reason", reason.String(), "for_good", verdict == Never, "not_logged", suppressed)
 		}
 		return nil, verdict
 	}
@@ -90,6 +104,23 @@ func identityOf(g *Grant) string {
 }
 
 func (g *Gate) isBanned(identity string) bool { return g.book.now().Before(g.banned[identity]) }
+
+// reason is why a connection is refused, if it is.
+func (g *Gate) reason(grant *Grant, v Verdict) Reason {
+	switch {
+	case v == Never:
+		return Revoked
+	case grant == nil:
+		return NoGrant
+	case v == Unknown && !grant.alive(g.book.now()):
+		return Expired
+	case v == Unknown:
+		return NotHere
+	case g.isBanned(grant.Identity):
+		return Banned
+	}
+	return admitted
+}
 
 // Ban refuses an identity for a while, and ends its connections.
 func (g *Gate) Ban(identity string, d time.Duration) {

@@ -30,6 +30,7 @@ type Listener struct {
 	closing time.Time   // since when there are endpoints that are yet to be bound again
 	due     atomic.Bool // everybody is to connect again
 	bound   atomic.Pointer[[]Bound]
+	monitor *monitor // nil without a gate
 }
 
 // A Bound endpoint, and the server key of those that connect to it.
@@ -58,6 +59,9 @@ func Listen(z *zmq.Socket, g *Gate, d Domain, endpoints []string) (*Listener, er
 		g.listeners = append(g.listeners, l)
 		g.mu.Unlock()
 	}
+	if err := l.observe(); err != nil {
+		return nil, err
+	}
 	l.places = l.plan()
 	for i := range l.places {
 		if err := l.bind(&l.places[i]); err != nil {
@@ -69,13 +73,26 @@ func Listen(z *zmq.Socket, g *Gate, d Domain, endpoints []string) (*Listener, er
 	return l, nil
 }
 
-// Forget takes the listener from its gate. It closes nothing.
-func (l *Listener) Forget() {
+// observe lets the gate count handshakes that come to nothing.
+func (l *Listener) observe() (err error) {
 	if l.gate != nil {
-		l.gate.mu.Lock()
-		defer l.gate.mu.Unlock()
-		l.gate.listeners = slices.DeleteFunc(l.gate.listeners, func(o *Listener) bool { return o == l })
+		l.monitor, err = monitorOf(l.z, &l.gate.stats.Dropped)
 	}
+	return err
+}
+
+// Forget takes the listener from its gate, before the socket is closed. It closes
+// nothing.
+func (l *Listener) Forget() {
+	if l.gate == nil {
+		return
+	}
+	if l.monitor != nil {
+		l.monitor.stop()
+	}
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	l.gate.listeners = slices.DeleteFunc(l.gate.listeners, func(o *Listener) bool { return o == l })
 }
 
 // Bound are the endpoints that are bound.

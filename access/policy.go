@@ -28,6 +28,7 @@ import (
 //	    topics: [Orders/]                  # what it may ask of the recovery endpoint
 //	    tables: [Orders, "Invoice*"]       # snapshots that it may ask for
 //	    expires: 2027-01-01T00:00:00Z
+//	publishers: [replica]                  # identities that may publish through a forwarder
 //	enrolment:                             # who gets a grant for an ID token; the first rule that fits
 //	  - issuer: https://accounts.google.com
 //	    claims: {email: billing@p.iam.gserviceaccount.com, email_verified: true}
@@ -42,6 +43,7 @@ import (
 type Policy struct {
 	Audiences  []Audience `yaml:"audiences"`
 	Identities []Identity `yaml:"identities"`
+	Publishers []string   `yaml:"publishers"`
 	Enrolment  []Rule     `yaml:"enrolment"`
 	Revoked    struct {
 		Keys       []PublicKey `yaml:"keys"`
@@ -78,6 +80,17 @@ type Rule struct {
 	Lifetime  time.Duration  `yaml:"lifetime"`
 }
 
+// Shared is the audience that has the endpoints of SPANCAST_BIND and
+// SPANCAST_CONNECT, or of a forwarder; nil when all have their own.
+func (p *Policy) Shared() *Audience {
+	for i := range p.Audiences {
+		if len(p.Audiences[i].Endpoints) == 0 {
+			return &p.Audiences[i]
+		}
+	}
+	return nil
+}
+
 // Everyone is the audience of a policy without audiences: it sees everything,
 // and every identity belongs to it.
 const Everyone = "everyone"
@@ -102,6 +115,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	var f faults
 	p.checkAudiences(&f)
 	p.checkIdentities(&f)
+	f.globs("publishers", p.Publishers)
 	for i := range p.Enrolment {
 		p.checkRule(&f, i)
 	}
@@ -131,19 +145,29 @@ func (f *faults) globs(where string, globs []string) {
 	}
 }
 
+// names are those that were given to things of one kind.
+type names map[string]bool
+
+// next checks the name of the thing at a place, and returns what to call it in
+// faults.
+func (n names) next(f *faults, kind string, i int, name string, valid func(string) bool, otherwise string) (where string) {
+	where = fmt.Sprintf("%s %d", kind, i+1)
+	if valid(name) {
+		where = kind + " " + name
+	} else {
+		f.add("%s: name %q %s", where, name, otherwise)
+	}
+	if n[name] {
+		f.add("%s: there are two of that name", where)
+	}
+	n[name] = true
+	return where
+}
+
 func (p *Policy) checkAudiences(f *faults) {
-	names, shared := map[string]bool{}, ""
+	n, shared := names{}, ""
 	for i, a := range p.Audiences {
-		where := fmt.Sprintf("audience %d", i+1)
-		if !plainName(a.Name) {
-			f.add("%s: name %q is not one of letters, digits, - and _, 64 at most", where, a.Name)
-		} else {
-			where = "audience " + a.Name
-		}
-		if names[a.Name] {
-			f.add("%s: there are two of that name", where)
-		}
-		names[a.Name] = true
+		where := n.next(f, "audience", i, a.Name, plainName, "is not one of letters, digits, - and _, 64 at most")
 		if len(a.Topics) == 0 {
 			f.add("%s: has no topics; [\"\"] are all", where)
 		}
@@ -166,18 +190,9 @@ func plainName(s string) bool {
 }
 
 func (p *Policy) checkIdentities(f *faults) {
-	names, keys := map[string]bool{}, map[PublicKey]string{}
+	n, keys := names{}, map[PublicKey]string{}
 	for i, id := range p.Identities {
-		where := fmt.Sprintf("identity %d", i+1)
-		if !ValidIdentity(id.Name) {
-			f.add("%s: name %q is empty, longer than 255 bytes or cannot be printed", where, id.Name)
-		} else {
-			where = "identity " + id.Name
-		}
-		if names[id.Name] {
-			f.add("%s: there are two of that name", where)
-		}
-		names[id.Name] = true
+		where := n.next(f, "identity", i, id.Name, ValidIdentity, "is empty, longer than 255 bytes or cannot be printed")
 		for _, k := range id.Keys {
 			if other, taken := keys[k]; taken {
 				f.add("%s: key %s… is that of identity %s too", where, k.Short(), other)
@@ -241,16 +256,6 @@ func OpenPolicy(path string) (*PolicyFile, *Policy, error) {
 }
 
 // Reread returns the policy if the file has changed.
-func (f *PolicyFile) Reread() (p *Policy, changed bool, err error) {
-	text, changed, err := f.read()
-	if err == nil && !changed {
-		return nil, false, nil
-	}
-	if err == nil {
-		p, err = ParsePolicy(text)
-	}
-	if err != nil {
-		err = fmt.Errorf("access file %s: %w", f.path, err)
-	}
-	return p, true, err
+func (f *PolicyFile) Reread() (*Policy, bool, error) {
+	return reread(&f.file, "access file", func(text string) (*Policy, error) { return ParsePolicy([]byte(text)) })
 }

@@ -20,6 +20,7 @@ audiences:
 identities:
   - {name: billing, keys: ["` + keyA + `"], topics: [Orders/], tables: [Orders, "Invoice*"], expires: 2027-01-01T00:00:00Z}
   - {name: root, keys: ["` + keyB + `"], topics: [""], tables: ["*"]}
+publishers: ["bill*"]
 enrolment:
   - {issuer: "https://accounts.google.com", claims: {email: "*@example.com", email_verified: true}, identity: "{email}", audiences: [orders], topics: [Orders/], lifetime: 10m}
   - {issuer: "https://ci", claims: {level: 3}, identity: ci}

@@ -30,7 +30,7 @@ func (p *presence) gone() bool {
 		return false
 	}
 	for address, fd := range p.peers {
-		if peerOf(fd) == address {
+		if Peer(fd) == address {
 			return false
 		}
 	}
@@ -58,7 +58,7 @@ func (g *Gate) SeenWith(d Domain, properties map[string]string) {
 // when that has ended. Without it a grant that ends has everybody connect again,
 // even if its owner has left long before.
 func (g *Gate) Seen(d Domain, key PublicKey, fd int) {
-	address := peerOf(fd)
+	address := Peer(fd)
 	if address == "" {
 		return
 	}

@@ -8,9 +8,11 @@ import (
 
 // Sources are where a gate's grants and keys come from. Each may be missing.
 type Sources struct {
-	Policy   *PolicyFile
-	Keys     *KeyFile
-	Enrolled func(context.Context) ([]Grant, error) // all that are in force
+	Policy *PolicyFile
+	Keys   *KeyFile
+	// Forwarders are the public keys of those whom we connect to.
+	Forwarders *PublicKeyFile
+	Enrolled   func(context.Context) ([]Grant, error) // all that are in force
 	// Changed is called when a policy was put in force.
 	Changed func(*Policy)
 }
@@ -25,6 +27,7 @@ func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
 	for {
 		g.rereadPolicy(s)
 		g.rereadKeys(s)
+		g.rereadForwarders(s)
 		silent = g.rereadEnrolled(ctx, s, silent)
 		g.Check()
 		select {
@@ -79,6 +82,20 @@ func (g *Gate) rereadKeys(s Sources) {
 			public = append(public, k.Public().String())
 		}
 		g.log.Info("new server keys are in use", "public", public)
+	}
+}
+
+func (g *Gate) rereadForwarders(s Sources) {
+	if s.Forwarders == nil {
+		return
+	}
+	keys, changed, err := s.Forwarders.Reread()
+	switch {
+	case err != nil:
+		g.log.Error("the new keys of forwarders are not used, the old ones stay", "error", err)
+	case changed:
+		g.SetForwarderKeys(keys)
+		g.log.Info("new keys of forwarders are in use", "public", keys)
 	}
 }
 

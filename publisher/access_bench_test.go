@@ -73,7 +73,9 @@ func newDrain(b *testing.B, at access.Bound, key access.SecretKey) *drain {
 
 func waitAll(b *testing.B, drains []*drain, n int64) {
 	b.Helper()
-	for end := time.Now().Add(testPatience); ; {
+	tick := time.NewTicker(100 * time.Microsecond)
+	defer tick.Stop()
+	for end := time.Now().Add(testPatience); ; <-tick.C {
 		slowest := n
 		for _, d := range drains {
 			slowest = min(slowest, d.n.Load())
@@ -84,7 +86,6 @@ func waitAll(b *testing.B, drains []*drain, n int64) {
 		if time.Now().After(end) {
 			b.Fatalf("%d of %d messages came", slowest, n)
 		}
-		time.Sleep(100 * time.Microsecond)
 	}
 }
 

@@ -33,10 +33,7 @@ func (o *outlet) controlAt(level, kind string, at time.Time, body any) error {
 func (o *owner) look(now time.Time) error {
 	o.looked = now
 	for _, out := range o.outlets {
-		if err := out.listener.Tend(now); err != nil {
-			return err
-		}
-		if err := out.socket.refresh(now); err != nil {
+		if err := out.tend(now); err != nil {
 			return err
 		}
 		asked, err := o.read(out, now)
@@ -48,8 +45,9 @@ func (o *owner) look(now time.Time) error {
 				return err
 			}
 		}
-		out.greedy()
+		out.listener.Curb(out.interest, o.opt.Log)
 	}
+	o.countSlow()
 	return nil
 }
 
@@ -69,17 +67,18 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 			return nil, err
 		}
 		if !ok {
-			out.interest.reported = false
+			out.interest.Settled()
 			break
 		}
 		o.asked.note(s.prefix, s.on)
+		out.crowd.note(s, began)
 		if !s.on {
 			o.stats.Subscriptions.Add(-1)
-			out.interest.off(s.prefix, s.identity)
+			out.interest.Off(s.prefix, s.identity)
 			continue
 		}
 		o.stats.Subscriptions.Add(1)
-		out.interest.on(s.prefix, s.identity)
+		out.interest.On(s.prefix, s.identity)
 		out.see(s)
 		if asked == nil {
 			asked = make(map[string]bool)

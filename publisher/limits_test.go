@@ -37,28 +37,3 @@ func TestSocket_CutsOffASubscriptionThatIsTooLong(t *testing.T) {
 		t.Errorf("%d subscriptions", n)
 	}
 }
-
-func TestInterest_EstimatesWhatSubscriptionsTake(t *testing.T) {
-	i := newInterest()
-	i.on("Orders/", "alice")
-	one := i.weight
-	i.on("Orders/", "bob")
-	if i.weight >= 2*one || i.weight <= one {
-		t.Errorf("%d, and then %d for the same prefix once more", one, i.weight)
-	}
-	for n := range 100 {
-		i.on(strings.Repeat("x", n+1), "mallory")
-	}
-	if who := i.greediest(); who != "mallory" {
-		t.Errorf("the greediest is %s", who)
-	}
-	i.off("Orders/", "")
-	i.off("Orders/", "alice")
-	i.off("never was", "alice")
-	for n := range 100 {
-		i.off(strings.Repeat("x", n+1), "")
-	}
-	if i.weight != 0 || len(i.prefixes) != 0 {
-		t.Errorf("%d bytes, %d prefixes are left", i.weight, len(i.prefixes))
-	}
-}

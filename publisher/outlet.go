@@ -1,7 +1,6 @@
 package publisher
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -17,9 +16,11 @@ type outlet struct {
 	audience Audience
 	socket   *socket
 	listener *access.Listener
+	outward  *access.Connector
 	counters *counters
 	schemas  *announcements
-	interest *interest
+	interest *access.Interest
+	crowd    crowd
 	epoch    []byte
 
 	directory string // of the last hello
@@ -40,7 +41,7 @@ type plan struct {
 
 func newOutlet(o *Options, a Audience) *outlet {
 	return &outlet{opt: o, audience: a, epoch: []byte(o.Epoch), counters: newCounters(), schemas: newAnnouncements(),
-		interest: newInterest(), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
+		interest: access.NewInterest(o.MaxInterest), crowd: make(crowd), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
 }
 
 // domain is where those who connect are let into.
@@ -53,6 +54,7 @@ func (o *outlet) domain() access.Domain {
 
 // see notes over which connection a subscription came.
 func (o *outlet) see(s subscription) {
+	o.socket.ballast.peers.note(s.fd, s.address)
 	if o.opt.Gate == nil || s.key == "" {
 		return
 	}
@@ -120,36 +122,10 @@ func (o *outlet) assemble(b *batch, e *entry, path []*level) (topic, header, bod
 	return topic, o.header, b.at(e.body)
 }
 
-// greedy ends the session of whoever has subscribed to more than there is memory
-// for.
-func (o *outlet) greedy() {
-	limit := o.opt.MaxInterest
-	if limit == 0 {
-		limit = DefaultInterest
-	}
-	if o.interest.weight <= limit || o.interest.reported {
-		return
-	}
-	o.interest.reported = true
-	who := o.interest.greediest()
-	o.opt.Log.Error("too many subscriptions; whoever has most of them has to go, and is refused for a while", "audience", o.audience.Name,
-		"identity", who, "prefixes", len(o.interest.prefixes), "bytes", o.interest.weight, "for", banTime)
-	o.interest.forgetOwners()
-	if o.opt.Gate != nil && who != "" {
-		o.opt.Gate.Ban(who, banTime)
-	}
-	o.listener.Evict()
-}
-
-// banTime is how long an identity is refused that has subscribed to too much.
-const banTime = 5 * time.Minute
-
 // bind opens the outlet.
-func (o *outlet) bind() error {
-	for _, endpoint := range o.audience.Connect {
-		if err := o.socket.z.Connect(endpoint); err != nil {
-			return fmt.Errorf("connect to %s: %w", endpoint, access.ExplainBind(err))
-		}
+func (o *outlet) bind() (err error) {
+	if o.outward, err = access.Connect(o.socket.z, o.audience.Connect, o.opt.Credentials); err != nil {
+		return err
 	}
 	l, err := access.Listen(o.socket.z, o.opt.Gate, o.domain(), o.audience.Bind)
 	if err != nil {
@@ -157,4 +133,15 @@ func (o *outlet) bind() error {
 	}
 	o.listener, o.socket.hurry = l, l.Due
 	return nil
+}
+
+// tend keeps the outlet open as it should be.
+func (o *outlet) tend(now time.Time) error {
+	if err := o.outward.Tend(now); err != nil {
+		return err
+	}
+	if err := o.listener.Tend(now); err != nil {
+		return err
+	}
+	return o.socket.refresh(now)
 }

@@ -40,6 +40,9 @@ func (s *sink) Change(rec *changestream.DataChangeRecord) error {
 		return nil
 	}
 	b := s.begin()
+	if s.p.opt.Trace != nil && len(b.records) == 0 {
+		b.trace = s.p.opt.Trace(rec.CommitTimestamp)
+	}
 	s.change.Record = rec
 	return b.add(&s.change, s.planner, s.body, nil)
 }

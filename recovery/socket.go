@@ -224,13 +224,13 @@ func (s *socket) close(linger time.Duration) (ended bool) {
 		s.woken.SetLinger(0)
 		s.woken.Close()
 	}
+	if s.listener != nil {
+		s.listener.Forget()
+	}
 	if s.z != nil {
 		s.settle()
 		s.z.SetLinger(linger)
 		s.z.Close()
-	}
-	if s.listener != nil {
-		s.listener.Forget()
 	}
 	if s.guard != nil {
 		s.guard.Close()

@@ -357,7 +357,7 @@ func TestAttacks_FloodOfSubscriptions(t *testing.T) {
 			most = max(most, f.memory()-base)
 		}
 	}
-	f.replica.Logged(`"message":"too many subscriptions[^"]*","audience":"everyone","identity":"mallory"`)
+	f.replica.Logged(`"message":"too many subscriptions[^"]*","domain":"audience/everyone","identity":"mallory"`)
 	f.replica.Logged(`"message":"a grant has ended[^"]*".*"identity":"mallory"`)
 	f.replica.Logged(`"message":"connection refused".*"identity":"mallory"`)
 	// The others are back, and go on.

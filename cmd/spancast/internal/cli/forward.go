@@ -13,7 +13,8 @@ func newForward(cfg *config.Loaded) *cobra.Command {
 		Short: "Give publishers and subscribers one stable address",
 		Long: "Binds one socket for publishers (SPANCAST_FORWARD_BIND), which connect to it as SPANCAST_CONNECT\n" +
 			"tells them, and one for subscribers (SPANCAST_BIND), and passes on what comes. It needs no Spanner\n" +
-			"and keeps nothing. SIGTERM or Ctrl-C end it.",
+			"and keeps nothing. With SPANCAST_CURVE_SECRET_KEY_FILE and SPANCAST_ACCESS_FILE only those publishers\n" +
+			"and subscribers are let in that the file names. SIGTERM or Ctrl-C end it.",
 		Example: "  spancast forward --forward-bind tcp://10.0.0.5:5555 --bind tcp://10.0.0.5:5556\n  SPANCAST_CONNECT=tcp://10.0.0.5:5555 spancast serve",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -25,7 +26,8 @@ func newForward(cfg *config.Loaded) *cobra.Command {
 			return failed(service.Forward(cmd.Context(), cfg, log, level))
 		},
 	}
-	cfg.BindFlags(cmd.Flags(), "FORWARD_BIND", "BIND", "HTTP", "PROFILE", "SEND_HWM", "ALLOW_INSECURE", "LOG_LEVEL", "LOG_FORMAT")
+	cfg.BindFlags(cmd.Flags(), "FORWARD_BIND", "BIND", "HTTP", "HTTP_CERT_FILE", "HTTP_KEY_FILE", "PROFILE", "SEND_HWM",
+		"CURVE_SECRET_KEY", "CURVE_SECRET_KEY_FILE", "CURVE_ROTATION_OFFSET", "ACCESS_FILE", "ALLOW_INSECURE", "LOG_LEVEL", "LOG_FORMAT")
 	cmd.Flags().SortFlags = false
 	return cmd
 }

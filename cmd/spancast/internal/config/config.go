@@ -38,6 +38,8 @@ type Config struct {
 	RecoveryBind Endpoints `split_words:"true" default:"tcp://127.0.0.1:5557" desc:"endpoints that the recovery socket (ROUTER) binds, comma separated, or none"`
 	ForwardBind  Endpoints `split_words:"true" default:"tcp://127.0.0.1:5555" desc:"endpoints that spancast forward binds for publishers, comma separated"`
 	HTTP         Listen    `default:"127.0.0.1:8080" desc:"host:port of health checks, metrics, API and status page, or none"`
+	HTTPCertFile string    `split_words:"true" desc:"PEM file of the certificate, and those between it and the root, with which HTTP is HTTPS; it is watched"`
+	HTTPKeyFile  string    `split_words:"true" desc:"PEM file of its private key; it is watched"`
 	Profile      bool      `default:"false" desc:"offer profiles at /debug/pprof/ of that port, to this machine only"`
 
 	Topic          Template `split_words:"true" default:"{table}/{op}/" desc:"topic template; see docs/topics.md"`
@@ -57,13 +59,15 @@ type Config struct {
 	MaxPartitions      int           `split_words:"true" default:"0" desc:"most partitions that this replica takes; 0: no limit"`
 	RequireSubscriber  bool          `split_words:"true" default:"false" desc:"publish nothing, and so move no position, while nobody is subscribed"`
 
-	CurveSecretKey      Secret  `split_words:"true" desc:"secret key of the sockets, from spancast keygen; two while one is replaced by the other; better in a file"`
-	CurveSecretKeyFile  string  `split_words:"true" desc:"file with the same; it is watched"`
-	CurveRotationOffset int     `split_words:"true" default:"100" desc:"ports between an endpoint and the one with the second secret key"`
-	AccessFile          string  `split_words:"true" desc:"YAML file of audiences, identities and grants; it is watched; see docs/security.md"`
-	OIDCIssuers         Issuers `split_words:"true" desc:"issuers whose ID tokens are good for POST /v1/enroll, comma separated; see docs/security.md"`
-	OIDCAudience        string  `split_words:"true" desc:"audience that the ID tokens must be for"`
-	AllowInsecure       bool    `split_words:"true" default:"false" desc:"allow endpoints that are not loopback without CURVE: whoever reaches them reads everything"`
+	CurveSecretKey       Secret  `split_words:"true" desc:"secret key of the sockets, from spancast keygen; two while one is replaced by the other; better in a file"`
+	CurveSecretKeyFile   string  `split_words:"true" desc:"file with the same; it is watched"`
+	CurveRotationOffset  int     `split_words:"true" default:"100" desc:"ports between an endpoint and the one with the second secret key"`
+	ConnectServerKey     string  `split_words:"true" desc:"public key of the forwarders of SPANCAST_CONNECT, which know us by the public key of SPANCAST_CURVE_SECRET_KEY; two while one is replaced by the other"`
+	ConnectServerKeyFile string  `split_words:"true" desc:"file with the same; it is watched"`
+	AccessFile           string  `split_words:"true" desc:"YAML file of audiences, identities and grants; it is watched; see docs/security.md"`
+	OIDCIssuers          Issuers `split_words:"true" desc:"issuers whose ID tokens are good for POST /v1/enroll, comma separated; see docs/security.md"`
+	OIDCAudience         string  `split_words:"true" desc:"audience that the ID tokens must be for"`
+	AllowInsecure        bool    `split_words:"true" default:"false" desc:"allow endpoints that are not loopback without CURVE: whoever reaches them reads everything"`
 
 	LogLevel  Level     `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat LogFormat `split_words:"true" desc:"json or text; when empty, text on a terminal and json elsewhere"`

@@ -20,7 +20,7 @@ var specified = map[string]string{
 	"SLOW_SUBSCRIBER": "drop", "BLOCK_TIMEOUT": "5s", "ZMTP_HEARTBEAT": "0s", "MAX_BUFFER": "256MiB", "RESOLVED_INTERVAL": "1s",
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
 	"CURVE_SECRET_KEY": "", "CURVE_SECRET_KEY_FILE": "", "CURVE_ROTATION_OFFSET": "100", "ACCESS_FILE": "",
-	"OIDC_ISSUERS": "", "OIDC_AUDIENCE": "",
+	"OIDC_ISSUERS": "", "OIDC_AUDIENCE": "", "CONNECT_SERVER_KEY": "", "CONNECT_SERVER_KEY_FILE": "", "HTTP_CERT_FILE": "", "HTTP_KEY_FILE": "",
 	"ALLOW_INSECURE": "false", "LOG_LEVEL": "info", "LOG_FORMAT": "", "FORWARD_BIND": "tcp://127.0.0.1:5555", "PROFILE": "false",
 }
 
@@ -34,10 +34,14 @@ var others = map[string]string{
 	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text", "FORWARD_BIND": "tcp://127.0.0.1:4", "PROFILE": "true",
 	"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": "server.key", "CURVE_ROTATION_OFFSET": "7", "ACCESS_FILE": "access.yaml",
 	"OIDC_ISSUERS": "https://a,http://127.0.0.1:1/b", "OIDC_AUDIENCE": "spancast",
+	"CONNECT_SERVER_KEY": publicText, "CONNECT_SERVER_KEY_FILE": "forwarder.pub", "HTTP_CERT_FILE": "tls.crt", "HTTP_KEY_FILE": "tls.key",
 }
 
 // secretText is a secret key, that of the examples of ZeroMQ's documentation.
 const secretText = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
+
+// publicText is a public key, from the same place.
+const publicText = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
 
 // shown is the value of a variable as it is printed.
 func shown(value string) string {
@@ -193,7 +197,21 @@ func TestValidate_OpenEndpointsAreAllowedWithCurve(t *testing.T) {
 		t.Error(err)
 	}
 	t.Setenv("SPANCAST_CONNECT", "tcp://10.0.0.1:5556") // a forwarder reads in clear
-	if err := Load().Validate(); err == nil || !strings.Contains(err.Error(), "SPANCAST_CONNECT: tcp://10.0.0.1:5556 is not a loopback address") {
+	if err := Load().Validate(); err == nil || !strings.Contains(err.Error(), "SPANCAST_CONNECT: tcp://10.0.0.1:5556 is not a loopback address") ||
+		!strings.Contains(err.Error(), "SPANCAST_CONNECT_SERVER_KEY") {
+		t.Error(err)
+	}
+	t.Setenv("SPANCAST_CONNECT_SERVER_KEY_FILE", writeFile(t, publicText+"\n"))
+	t.Setenv("SPANCAST_FORWARD_BIND", "tcp://*:5555")
+	if err := Load().Validate(); err != nil {
+		t.Error(err)
+	}
+	// Where nothing is bound, nobody has to be named.
+	t.Setenv("SPANCAST_BIND", "none")
+	t.Setenv("SPANCAST_RECOVERY_BIND", "none")
+	t.Setenv("SPANCAST_FORWARD_BIND", "")
+	t.Setenv("SPANCAST_ACCESS_FILE", "")
+	if err := Load().Validate(); err != nil {
 		t.Error(err)
 	}
 }
@@ -203,15 +221,22 @@ func TestValidate_KeysAndAccessFileGoTogether(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"nobody to let in":  {map[string]string{"CURVE_SECRET_KEY": secretText}, "SPANCAST_ACCESS_FILE is required with CURVE"},
-		"not enforced":      {map[string]string{"ACCESS_FILE": writeFile(t, "")}, "SPANCAST_ACCESS_FILE: nothing of it is enforced without CURVE"},
-		"two places":        {map[string]string{"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": writeFile(t, secretText)}, "are both set"},
-		"missing key file":  {map[string]string{"CURVE_SECRET_KEY_FILE": "/no/such/key"}, "SPANCAST_CURVE_SECRET_KEY_FILE: server keys in /no/such/key"},
-		"three keys":        {map[string]string{"CURVE_SECRET_KEY": strings.Repeat(secretText+" ", 3)}, "SPANCAST_CURVE_SECRET_KEY: 3 keys"},
-		"access file fault": {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, "identites: []")}, "field identites not found"},
-		"audience endpoint": {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: [nonsense]}]`)}, `audience a: "nonsense" is not an endpoint`},
-		"issuer in clear":   {map[string]string{"OIDC_ISSUERS": "http://accounts.example.com"}, "SPANCAST_OIDC_ISSUERS: \"http://accounts.example.com\" is not the https URL"},
-		"issuer for nobody": {map[string]string{"OIDC_ISSUERS": "https://a"}, "SPANCAST_OIDC_AUDIENCE is required with SPANCAST_OIDC_ISSUERS"},
+		"nobody to let in":             {map[string]string{"CURVE_SECRET_KEY": secretText}, "SPANCAST_ACCESS_FILE is required with CURVE"},
+		"not enforced":                 {map[string]string{"ACCESS_FILE": writeFile(t, "")}, "SPANCAST_ACCESS_FILE: nothing of it is enforced without CURVE"},
+		"two places":                   {map[string]string{"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": writeFile(t, secretText)}, "are both set"},
+		"missing key file":             {map[string]string{"CURVE_SECRET_KEY_FILE": "/no/such/key"}, "SPANCAST_CURVE_SECRET_KEY_FILE: server keys in /no/such/key"},
+		"three keys":                   {map[string]string{"CURVE_SECRET_KEY": strings.Repeat(secretText+" ", 3)}, "SPANCAST_CURVE_SECRET_KEY: 3 keys"},
+		"access file fault":            {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, "identites: []")}, "field identites not found"},
+		"audience endpoint":            {map[string]string{"CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: [nonsense]}]`)}, `audience a: "nonsense" is not an endpoint`},
+		"issuer in clear":              {map[string]string{"OIDC_ISSUERS": "http://accounts.example.com"}, "SPANCAST_OIDC_ISSUERS: \"http://accounts.example.com\" is not the https URL"},
+		"issuer for nobody":            {map[string]string{"OIDC_ISSUERS": "https://a"}, "SPANCAST_OIDC_AUDIENCE is required with SPANCAST_OIDC_ISSUERS"},
+		"forwarder's key without ours": {map[string]string{"CONNECT_SERVER_KEY": publicText}, "SPANCAST_CURVE_SECRET_KEY_FILE is required with SPANCAST_CONNECT_SERVER_KEY"},
+		"no key of a forwarder":        {map[string]string{"CONNECT_SERVER_KEY": "short"}, "SPANCAST_CONNECT_SERVER_KEY: not a CURVE key"},
+		"no file of a forwarder's":     {map[string]string{"CONNECT_SERVER_KEY_FILE": "/no/such/key"}, "SPANCAST_CONNECT_SERVER_KEY_FILE: public keys in /no/such/key"},
+		"certificate without key":      {map[string]string{"HTTP_CERT_FILE": "x"}, "SPANCAST_HTTP_CERT_FILE and SPANCAST_HTTP_KEY_FILE go together"},
+		"no certificate":               {map[string]string{"HTTP_CERT_FILE": "/no/such/cert", "HTTP_KEY_FILE": "/no/such/key"}, "SPANCAST_HTTP_CERT_FILE and SPANCAST_HTTP_KEY_FILE: open /no/such/cert"},
+		"tokens in clear": {map[string]string{"OIDC_ISSUERS": "https://a", "OIDC_AUDIENCE": "b", "CURVE_SECRET_KEY": secretText, "ACCESS_FILE": writeFile(t, ""), "HTTP": "0.0.0.0:8080"},
+			"SPANCAST_HTTP: 0.0.0.0:8080 is not a loopback address, and ID tokens would be sent to it in clear; set SPANCAST_HTTP_CERT_FILE"},
 		"no place for CONNECT": {map[string]string{"CURVE_SECRET_KEY": secretText, "CONNECT": "tcp://127.0.0.1:1",
 			"ACCESS_FILE": writeFile(t, `audiences: [{name: a, topics: [""], endpoints: ["tcp://127.0.0.1:2"]}]`)}, "nothing would be published to SPANCAST_CONNECT"},
 	} {

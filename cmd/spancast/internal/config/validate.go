@@ -96,7 +96,11 @@ func (l *Loaded) checkEndpoints() error {
 		return errors.Join(faults...)
 	}
 	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind, "FORWARD_BIND": l.ForwardBind} {
-		if open := endpoints.open(); len(open) > 0 && (!l.Secured() || name == "CONNECT" || name == "FORWARD_BIND") {
+		secured := l.Secured()
+		if name == "CONNECT" {
+			secured = l.ConnectSecured()
+		}
+		if open := endpoints.open(); len(open) > 0 && !secured {
 			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s",
 				Prefix, name, strings.Join(open, ", "), wayOut(name)))
 		}

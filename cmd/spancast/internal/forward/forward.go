@@ -9,6 +9,9 @@
 // connect, and subscribers one stable address. Counters and epochs of publishers
 // go through it unchanged, so a loss here shows at the subscriber as any other.
 //
+// With a gate it is a CURVE server on both sides: publishers are let in by name,
+// subscribers as members of one audience.
+//
 // Duties of the caller: Open, Run, Close.
 package forward
 
@@ -16,12 +19,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/access"
 )
 
 // Options of a Forwarder.
@@ -30,6 +37,11 @@ type Options struct {
 	Subscribers []string // endpoints to bind for subscribers
 	HWM         int      // messages queued for one subscriber, and from one publisher
 	Linger      time.Duration
+	// Gate lets publishers and subscribers in; nil: whoever connects. Audience is
+	// the one that the subscribers have to belong to.
+	Gate     *access.Gate
+	Audience string
+	Log      *slog.Logger
 }
 
 // Stats count what a forwarder does.
@@ -42,19 +54,24 @@ type Stats struct {
 
 // A Forwarder has two sockets.
 type Forwarder struct {
-	opt      Options
-	ctx      *zmq.Context
-	in, out  *zmq.Socket
-	bound    [2][]string
-	stats    Stats
-	wanted   map[string]int // how many want a prefix
-	messages int64          // of this round
-	bytes    int64
+	opt       Options
+	ctx       *zmq.Context
+	guard     *access.Guard // nil without a gate
+	in, out   *zmq.Socket
+	listeners [2]*access.Listener // of in and out
+	stats     Stats
+	wanted    *access.Interest
+	messages  int64 // of this round
+	bytes     int64
 }
 
 const (
-	// maxFrame bounds what subscribers may send, in bytes: a subscription.
-	maxFrame = 4096
+	// maxSubscription bounds what subscribers may send, in bytes.
+	maxSubscription = 512
+	// maxFrame bounds what publishers may send, in bytes: a row takes no more,
+	// since a commit of Spanner's has 100 MB at most. It is for those who are not
+	// publishers: libzmq takes the memory before it knows who sends.
+	maxFrame = 128 << 20
 	// burst is how many messages go through before subscriptions are looked at.
 	burst = 1000
 	// wait is how long the loop waits for something to do.
@@ -63,7 +80,7 @@ const (
 
 // Open binds both sockets.
 func Open(o Options) (_ *Forwarder, err error) {
-	f := &Forwarder{opt: o, wanted: make(map[string]int)}
+	f := &Forwarder{opt: o, wanted: access.NewInterest(0)}
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -72,45 +89,57 @@ func Open(o Options) (_ *Forwarder, err error) {
 	if f.ctx, err = zmq.NewContext(); err != nil {
 		return nil, err
 	}
+	if o.Gate != nil {
+		if f.guard, err = o.Gate.Guard(f.ctx); err != nil {
+			return nil, err
+		}
+	}
 	if f.in, err = f.ctx.NewSocket(zmq.XSUB); err != nil {
 		return nil, err
 	}
 	if f.out, err = f.ctx.NewSocket(zmq.XPUB); err != nil {
 		return nil, err
 	}
-	err = errors.Join(f.in.SetRcvhwm(o.HWM), f.out.SetSndhwm(o.HWM), f.out.SetXpubVerboser(1), f.out.SetMaxmsgsize(maxFrame), f.in.SetRcvtimeo(0),
-		keepAlive(f.in), keepAlive(f.out))
+	err = errors.Join(f.in.SetRcvhwm(o.HWM), f.in.SetMaxmsgsize(maxFrame), f.in.SetRcvtimeo(0), limit(f.in, o.Publishers),
+		f.out.SetSndhwm(o.HWM), f.out.SetXpubVerboser(1), f.out.SetMaxmsgsize(maxSubscription), limit(f.out, o.Subscribers))
 	if err != nil {
 		return nil, fmt.Errorf("configure the sockets: %w", err)
 	}
 	for i, side := range []struct {
 		socket    *zmq.Socket
+		domain    access.Domain
 		endpoints []string
-	}{{f.in, o.Publishers}, {f.out, o.Subscribers}} {
-		for _, endpoint := range side.endpoints {
-			if err := side.socket.Bind(endpoint); err != nil {
-				return nil, fmt.Errorf("bind %s: %w", endpoint, err)
-			}
-			last, err := side.socket.GetLastEndpoint()
-			if err != nil {
-				return nil, err
-			}
-			f.bound[i] = append(f.bound[i], strings.TrimRight(last, "\x00"))
+	}{{f.in, access.Publishers, o.Publishers}, {f.out, access.AudienceDomain(o.Audience), o.Subscribers}} {
+		if f.listeners[i], err = access.Listen(side.socket, o.Gate, side.domain, side.endpoints); err != nil {
+			return nil, err
 		}
 	}
 	return f, nil
 }
 
-func keepAlive(z *zmq.Socket) error {
-	return errors.Join(z.SetTcpKeepalive(1), z.SetTcpKeepaliveIdle(60), z.SetTcpKeepaliveIntvl(10), z.SetTcpKeepaliveCnt(3), z.SetHandshakeIvl(5*time.Second), z.SetBacklog(1024))
+// limit sets what bounds connections.
+func limit(z *zmq.Socket, endpoints []string) error {
+	err := errors.Join(z.SetTcpKeepalive(1), z.SetTcpKeepaliveIdle(60), z.SetTcpKeepaliveIntvl(10), z.SetTcpKeepaliveCnt(3),
+		z.SetHandshakeIvl(3*time.Second), z.SetBacklog(1024))
+	if slices.ContainsFunc(endpoints, func(e string) bool { return strings.Contains(e, "://[") || strings.Contains(e, "://*") }) {
+		err = errors.Join(err, z.SetIpv6(true))
+	}
+	return err
 }
 
 // Publishers are the endpoints that publishers connect to, with the ports that
 // were chosen for 0 and *.
-func (f *Forwarder) Publishers() []string { return f.bound[0] }
+func (f *Forwarder) Publishers() []string { return f.bound(0) }
 
 // Subscribers are the endpoints that subscribers connect to.
-func (f *Forwarder) Subscribers() []string { return f.bound[1] }
+func (f *Forwarder) Subscribers() []string { return f.bound(1) }
+
+func (f *Forwarder) bound(side int) (endpoints []string) {
+	for _, b := range f.listeners[side].Bound() {
+		endpoints = append(endpoints, b.Endpoint)
+	}
+	return endpoints
+}
 
 // Stats are the forwarder's counters, live.
 func (f *Forwarder) Stats() *Stats { return &f.stats }
@@ -125,10 +154,24 @@ func (f *Forwarder) Run(ctx context.Context) error {
 		if _, err := poller.Poll(wait); err != nil && !interrupted(err) {
 			return fmt.Errorf("wait for messages: %w", err)
 		}
+		if err := f.tend(time.Now()); err != nil {
+			return err
+		}
 		if err := f.subscriptions(); err != nil {
 			return err
 		}
 		if err := f.forward(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tend keeps both sides open as they should be.
+func (f *Forwarder) tend(now time.Time) error {
+	f.listeners[1].Curb(f.wanted, f.opt.Log)
+	for _, l := range f.listeners {
+		if err := l.Tend(now); err != nil {
 			return err
 		}
 	}
@@ -148,9 +191,9 @@ func (f *Forwarder) forward() error {
 		f.stats.Bytes.Add(f.bytes)
 		f.messages, f.bytes = 0, 0
 	}()
-	for range burst {
-		for {
-			frame, err := f.in.RecvBytes(zmq.DONTWAIT)
+	for n := range burst {
+		for first := n == 0; ; first = false {
+			frame, err := f.receive(first)
 			if err != nil {
 				if interrupted(err) {
 					return nil
@@ -178,46 +221,18 @@ func (f *Forwarder) forward() error {
 	return nil
 }
 
-// subscriptions tells publishers what subscribers want: each prefix once, when
-// the first wants it, and when the last does not any more. So a publisher that
-// counts its subscribers counts right.
-func (f *Forwarder) subscriptions() error {
-	for range burst {
-		b, err := f.out.RecvBytes(zmq.DONTWAIT)
-		if err != nil {
-			if interrupted(err) {
-				return nil
-			}
-			return fmt.Errorf("receive subscriptions: %w", err)
-		}
-		if len(b) == 0 || b[0] > 1 || !f.news(string(b[1:]), b[0] == 1) {
-			continue
-		}
-		if _, err := f.in.SendBytes(b, 0); err != nil {
-			return fmt.Errorf("pass a subscription on: %w", err)
-		}
+// receive reads a frame. Of one in every burst it is noted over which connection
+// it came: a key that is taken back then costs nobody anything whose owner has
+// left.
+func (f *Forwarder) receive(note bool) ([]byte, error) {
+	if !note || f.opt.Gate == nil {
+		return f.in.RecvBytes(zmq.DONTWAIT)
 	}
-	return nil
-}
-
-// news notes a change, and tells whether publishers should know of it.
-func (f *Forwarder) news(prefix string, on bool) bool {
-	n := f.wanted[prefix]
-	switch {
-	case on:
-		f.stats.Subscriptions.Add(1)
-		f.wanted[prefix] = n + 1
-		return n == 0
-	case n == 0:
-		return false
+	frame, properties, err := f.in.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyKey, access.PropertyDescriptor)
+	if err == nil {
+		f.opt.Gate.SeenWith(access.Publishers, properties)
 	}
-	f.stats.Subscriptions.Add(-1)
-	if n == 1 {
-		delete(f.wanted, prefix)
-		return true
-	}
-	f.wanted[prefix] = n - 1
-	return false
+	return frame, err
 }
 
 // Close lets the sockets empty themselves, for at most the linger time. It tells
@@ -226,11 +241,17 @@ func (f *Forwarder) Close() bool {
 	if f.ctx == nil {
 		return true
 	}
-	for _, z := range []*zmq.Socket{f.in, f.out} {
+	for i, z := range []*zmq.Socket{f.in, f.out} {
+		if l := f.listeners[i]; l != nil {
+			l.Forget()
+		}
 		if z != nil {
 			z.SetLinger(f.opt.Linger)
 			z.Close()
 		}
+	}
+	if f.guard != nil {
+		f.guard.Close()
 	}
 	done := make(chan struct{})
 	go func() {

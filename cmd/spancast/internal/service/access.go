@@ -2,11 +2,13 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
 )
@@ -14,22 +16,47 @@ import (
 // accessInterval is how often keys and grants are looked at.
 const accessInterval = 2 * time.Second
 
-func (s *Service) openGate(context.Context) error {
-	if !s.cfg.Secured() {
+func (s *Service) openGate(context.Context) (err error) {
+	if s.gate, s.sources, err = openGate(s.cfg, s.log); s.gate != nil {
+		s.sources.Changed, s.sources.Enrolled = s.changeTopics, s.readKeys
+	}
+	return err
+}
+
+// openGate opens the gate that a configuration asks for, nil if it asks for
+// none, and what it is to be kept by.
+func openGate(cfg *config.Loaded, log *slog.Logger) (g *access.Gate, s access.Sources, err error) {
+	if !cfg.Secured() {
+		return nil, s, nil
+	}
+	keys, file, err := cfg.ServerKeys()
+	if err != nil {
+		return nil, s, err
+	}
+	s.Keys = file
+	policy, err := access.ParsePolicy(nil) // lets nobody in
+	if cfg.AccessFile != "" {
+		s.Policy, policy, err = access.OpenPolicy(cfg.AccessFile)
+	}
+	if err != nil {
+		return nil, s, err
+	}
+	g = access.NewGate(access.NewBook(policy, time.Now), keys, cfg.CurveRotationOffset, log)
+	forwarders, forwardersFile, err := cfg.ForwarderKeys()
+	if err != nil {
+		return nil, s, err
+	}
+	g.SetForwarderKeys(forwarders)
+	s.Forwarders = forwardersFile
+	return g, s, nil
+}
+
+// credentials are those that forwarders want; nil: they want none.
+func (s *Service) credentials() func() *access.Credentials {
+	if !s.cfg.ConnectSecured() {
 		return nil
 	}
-	keys, file, err := s.cfg.ServerKeys()
-	if err != nil {
-		return err
-	}
-	s.sources = access.Sources{Keys: file, Changed: s.changeTopics}
-	var policy *access.Policy
-	if s.sources.Policy, policy, err = access.OpenPolicy(s.cfg.AccessFile); err != nil {
-		return err
-	}
-	s.sources.Enrolled = s.readKeys
-	s.gate = access.NewGate(access.NewBook(policy, time.Now), keys, s.cfg.CurveRotationOffset, s.log)
-	return nil
+	return s.gate.Credentials
 }
 
 // audiences are those of the access file.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/forward"
 	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
@@ -24,6 +25,9 @@ type forwarder struct {
 	since  time.Time
 	recent *web.Recent
 	sink   *forward.Forwarder
+
+	gate    *access.Gate // nil without CURVE
+	sources access.Sources
 }
 
 // Forward runs a forwarder until ctx is done.
@@ -39,16 +43,35 @@ func Forward(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *s
 		defer cancel()
 		tel.Close(end)
 	}()
-	if f.sink, err = forward.Open(forward.Options{Publishers: cfg.ForwardBind, Subscribers: cfg.Bind, HWM: cfg.SendHWM, Linger: linger}); err != nil {
-		return fmt.Errorf("%s_FORWARD_BIND and %s_BIND: %w", config.Prefix, config.Prefix, err)
+	if err := f.open(log); err != nil {
+		return err
 	}
 	defer f.sink.Close()
 	stats := f.sink.Stats()
 	if err := tel.ObserveForwarder(telemetry.Forwarder{Messages: stats.Messages.Load, Bytes: stats.Bytes.Load, Subscriptions: stats.Subscriptions.Load,
-		Ready: func() bool { return len(f.dead()) == 0 }}); err != nil {
+		Ready: func() bool { return len(f.reasons()) == 0 }}); err != nil {
 		return err
 	}
 	return f.run(ctx, tel, log, level)
+}
+
+// open opens the gate, if there is to be one, and the sockets.
+func (f *forwarder) open(log *slog.Logger) (err error) {
+	if f.gate, f.sources, err = openGate(f.cfg, log); err != nil {
+		return err
+	}
+	o := forward.Options{Publishers: f.cfg.ForwardBind, Subscribers: f.cfg.Bind, HWM: f.cfg.SendHWM, Linger: linger, Gate: f.gate, Log: log}
+	if f.gate != nil {
+		shared := f.gate.Book().Policy().Shared()
+		if shared == nil {
+			return fmt.Errorf("%s_ACCESS_FILE: every audience has endpoints of its own, and a forwarder's is the one without", config.Prefix)
+		}
+		o.Audience = shared.Name
+	}
+	if f.sink, err = forward.Open(o); err != nil {
+		return fmt.Errorf("%s_FORWARD_BIND and %s_BIND: %w", config.Prefix, config.Prefix, err)
+	}
+	return nil
 }
 
 // run forwards and answers over HTTP.
@@ -61,7 +84,7 @@ func (f *forwarder) run(ctx context.Context, tel *telemetry.Telemetry, log *slog
 		}
 		defer pages.Close()
 		none := func() []string { return nil }
-		pages.Open(web.Options{Status: f.status, Sample: f.sample, Endpoints: func() any { return f.endpoints() }, Live: f.dead, Ready: f.dead, Startup: none,
+		pages.Open(web.Options{Status: f.status, Sample: f.sample, Endpoints: func() any { return f.endpoints() }, Live: f.dead, Ready: f.reasons, Startup: none,
 			Metrics: tel.Handler(), Level: level, Profile: f.cfg.Profile, Log: log})
 	}
 	log.Info(fmt.Sprintf("forwarding from publishers at %s to subscribers at %s", strings.Join(f.sink.Publishers(), ", "), strings.Join(f.sink.Subscribers(), ", ")))
@@ -72,6 +95,9 @@ func (f *forwarder) run(ctx context.Context, tel *telemetry.Telemetry, log *slog
 	defer cancel(nil)
 	var others sync.WaitGroup
 	others.Go(func() { pages.Serve(ctx) })
+	if f.gate != nil {
+		others.Go(func() { f.gate.Watch(ctx, accessInterval, f.sources) })
+	}
 	err := f.sink.Run(ctx)
 	cancel(errors.New("the forwarder has ended"))
 	others.Wait()
@@ -87,17 +113,26 @@ func (f *forwarder) dead() []string {
 	return nil
 }
 
+// reasons says why the forwarder is not ready, if it is not.
+func (f *forwarder) reasons() []string {
+	why := f.dead()
+	if f.gate != nil {
+		why = append(why, f.gate.Trouble()...)
+	}
+	return why
+}
+
 func (f *forwarder) endpoints() message.HelloBody {
 	return message.HelloBody{Format: message.Format, Replica: f.id, Server: "spancast " + version.Number,
 		Endpoints: []message.Endpoint{{Replica: f.id, Publish: reachable(f.sink.Subscribers())}}}
 }
 
 func (f *forwarder) status() web.Status {
-	why, s := f.dead(), f.sink.Stats()
+	why, s := f.reasons(), f.sink.Stats()
 	return web.Status{Now: time.Now().UTC(), Version: version.Number, Command: "forward",
 		Replica:  web.Self{ID: f.id, Since: f.since.UTC(), Ready: len(why) == 0, Reasons: append([]string{}, why...), Publish: reachable(f.sink.Subscribers())},
 		Totals:   web.Totals{Messages: s.Messages.Load(), Bytes: s.Bytes.Load(), Subscriptions: s.Subscriptions.Load()},
-		Replicas: []web.Replica{}, Partitions: []web.Partition{}, Topics: []web.Topic{}, Subscriptions: []web.Subscription{},
+		Replicas: []web.Replica{}, Partitions: []web.Partition{}, Topics: []web.Topic{}, Subscriptions: []web.Subscription{}, Subscribers: []web.Subscriber{}, Audiences: []web.Audience{},
 		Recoveries: []web.Recovery{}, Problems: f.recent.Problems(), Config: settings(f.cfg)}
 }
 

@@ -54,7 +54,7 @@ type Telemetry struct {
 	log      *slog.Logger
 
 	publishLag, readLag, commits, views metric.Float64Histogram
-	reloads                             metric.Int64Counter
+	reloads, recoveries                 metric.Int64Counter
 	published                           time.Time // when publishLag got a value; the publisher's
 }
 
@@ -140,9 +140,12 @@ func (t *Telemetry) instruments() error {
 		made[i.Name], faults = h, append(faults, err)
 	}
 	t.publishLag, t.readLag, t.commits, t.views = made[PublishLag], made[ReadLag], made[CheckpointDuration], made[StoreReadDuration]
-	var err error
-	t.reloads, err = t.meter.Int64Counter(ConfigReloads, metric.WithUnit("{reload}"), metric.WithDescription("configuration files that changed, by result"))
-	return errors.Join(append(faults, err)...)
+	for name, to := range map[string]*metric.Int64Counter{ConfigReloads: &t.reloads, RecoveryEnded: &t.recoveries} {
+		i := instrument(name)
+		c, err := t.meter.Int64Counter(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc))
+		*to, faults = c, append(faults, err)
+	}
+	return errors.Join(faults...)
 }
 
 // Handler answers /metrics, in OpenMetrics with exemplars for who asks for it.
