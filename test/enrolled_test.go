@@ -109,6 +109,18 @@ func (s *ids) has(n int) bool {
 	return true
 }
 
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(harness.Patience); !is(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("in vain: %s", what)
+		}
+	}
+}
+
 // TestSubscriber_EnrolsAndRenewsByItself, over HTTPS, in a program and in tail:
 // messages flow past the end of the first grant, and over a replacement of the
 // server's key, which the renewals follow; nothing is lost.
@@ -193,7 +205,7 @@ func TestSubscriber_EnrolsAndRenewsByItself(t *testing.T) {
 		}
 	}
 	flow("past the end of the first grant", func() bool { return time.Since(began) > 12*time.Second })
-	flow("all came", func() bool { return got.has(n) })
+	eventually(t, "all came", func() bool { return got.has(n) })
 	if n < 100 {
 		t.Errorf("only %d changes", n)
 	}
