@@ -89,6 +89,9 @@ func (o *owner) publish(b *batch) error {
 	if b.mark.End {
 		o.lineage.ended(b.partition) // before its children can begin
 	}
+	if len(b.mark.Out) > 0 {
+		o.lineage.left(b.partition, b.mark.Position) // before those can go on
+	}
 	b.mark.Progress.Published(b.mark)
 	if now.Sub(o.looked) >= lookEvery {
 		return o.look(now)

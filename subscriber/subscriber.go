@@ -53,11 +53,11 @@ func (s *Subscriber) Stats() Stats {
 // until it cannot go on. Either way it saves the position at last. It is called
 // once.
 func (s *Subscriber) Run(ctx context.Context, h Handler) error {
-	from, err := s.start(ctx)
+	cfg := s.opt.config()
+	from, err := s.start(ctx, &cfg)
 	if err != nil {
 		return err
 	}
-	cfg := s.opt.config()
 	r := &run{Subscriber: s, handler: h, m: newMachine(cfg, from, s.opt.Log), epoch: s.opt.Clock()}
 	if r.z, err = openSockets(&s.opt, &cfg); err != nil {
 		return err
@@ -72,9 +72,10 @@ func (s *Subscriber) Run(ctx context.Context, h Handler) error {
 }
 
 // start is the position to go on from.
-func (s *Subscriber) start(ctx context.Context) (Position, error) {
+func (s *Subscriber) start(ctx context.Context, cfg *config) (Position, error) {
 	if s.opt.Cursor != nil {
 		if p, err := s.opt.Cursor.Load(ctx); err != nil || !p.IsZero() {
+			cfg.resumed = true
 			return p, err
 		}
 	}

@@ -22,6 +22,7 @@ type measured struct {
 	latency []uint64
 
 	publisher float64 // nanoseconds of the publisher's processor time a message
+	spanner   float64 // the same of the embedded Spanner
 	resident  float64 // bytes of the publisher
 }
 
@@ -43,6 +44,7 @@ func (r *run) measure(c *child, publisher *replica) (*measured, error) {
 		return nil, err
 	}
 	var cpu, collected time.Duration
+	spanner := ownTime()
 	if publisher != nil {
 		cpu, collected = publisher.cpu(), publisher.log.collected()
 	}
@@ -54,6 +56,7 @@ func (r *run) measure(c *child, publisher *replica) (*measured, error) {
 		return nil, err
 	}
 	m := between(before, after)
+	m.spanner = float64(ownTime()-spanner) / (m.rate * after.At.Sub(before.At).Seconds())
 	if publisher != nil {
 		used := publisher.cpu() - cpu
 		m.publisher = float64(used) / (m.rate * after.At.Sub(before.At).Seconds())
@@ -123,6 +126,7 @@ func (w *world) published(rate int) (m *measured, frames [][]byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; %s", err, s.log.last())
 	}
+	w.say("  %s/s; processor time of each: Spanner %s, serve %s, subscriber %s", grouped(m.rate), Nanos.text(m.spanner), Nanos.text(m.publisher), Nanos.text(m.cpu))
 	last, err := c.status()
 	if err != nil {
 		return nil, nil, err
@@ -204,6 +208,7 @@ func (w *world) beside(sender *child) (*measured, error) {
 	}
 	if err == nil {
 		m.publisher = float64(sender.process.cpu()-before) / (m.rate * time.Since(began).Seconds())
+		w.say("  %s/s; processor time of each: sender %s, subscriber %s", grouped(m.rate), Nanos.text(m.publisher), Nanos.text(m.cpu))
 	}
 	return m, err
 }

@@ -70,8 +70,8 @@ func (r *run) onPath(s shape, role part.Role) (*measured, error) {
 func (r *run) throughput() error {
 	t := r.table("throughput", "Spanner, serve and one subscriber in C: changes a second, beside bare libzmq with the same frames and the plain way",
 		Column{"spancast_per_s", "Spancast", PerSecond, true}, Column{"bare_per_s", "bare libzmq", PerSecond, true}, Column{"plain_per_s", "plain way", PerSecond, true},
-		Column{"of_bare", "of bare", Percent, false}, Column{"times_plain", "of plain", Times, false}, Column{"serve_ns", "serve CPU", Nanos, false},
-		Column{"bare_ns", "bare CPU", Nanos, false}, Column{"gc", "GC of serve", Percent, false}, Column{"frame_bytes", "size", Bytes, false})
+		Column{"of_bare", "of bare", Percent, false}, Column{"times_plain", "of plain", Times, false}, Column{"spanner_ns", "Spanner CPU", Nanos, false}, Column{"serve_ns", "serve CPU", Nanos, false},
+		Column{"bare_ns", "bare CPU", Nanos, false}, Column{"subscriber_ns", "subscriber CPU", Nanos, false}, Column{"gc", "GC of serve", Percent, false}, Column{"frame_bytes", "size", Bytes, false})
 	shapes := []shape{{body: 100, mods: 1, frame: 16}, kilobyte, {body: 10000, mods: 1, frame: 16}, {body: 1000, mods: 20, frame: 4}}
 	if r.opt.Full {
 		shapes = append(shapes, shape{body: 100, mods: 20, frame: 4}, shape{body: 10000, mods: 20, frame: 4})
@@ -108,7 +108,7 @@ func (r *run) throughputOf(t *Table, s shape) error {
 	if err != nil {
 		return err
 	}
-	t.add(s.String(), ours.rate, bare.rate, plain.rate, ours.rate/bare.rate, ours.rate/plain.rate, ours.publisher, bare.publisher, ours.collect, ours.size)
+	t.add(s.String(), ours.rate, bare.rate, plain.rate, ours.rate/bare.rate, ours.rate/plain.rate, ours.spanner, ours.publisher, bare.publisher, ours.cpu, ours.collect, ours.size)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -32,8 +33,9 @@ func (s *Service) openWeb(ctx context.Context) error {
 	if s.cfg.HTTP == "" {
 		return nil
 	}
-	if s.web, err = web.Listen(ctx, string(s.cfg.HTTP)); err != nil {
-		return fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+	var certificate *web.Certificate
+	if s.web, certificate, err = listenHTTP(ctx, s.cfg, s.log); err != nil {
+		return err
 	}
 	routes := make(map[string]http.Handler)
 	if h := s.enrolment(); h != nil {
@@ -42,9 +44,22 @@ func (s *Service) openWeb(ctx context.Context) error {
 	s.web.Open(web.Options{
 		Level: s.level, Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello("") },
 		Live: s.dead, Ready: s.reasons, Startup: s.starting,
-		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Routes: routes, Log: s.log,
+		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Certificate: certificate, Routes: routes, Log: s.log,
 	})
 	return nil
+}
+
+// listenHTTP takes the port of HTTP and reads the certificate, if there is to be one.
+func listenHTTP(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (l *web.Listener, c *web.Certificate, err error) {
+	if cfg.HTTPSecured() {
+		if c, err = web.OpenCertificate(cfg.HTTPCertFile, cfg.HTTPKeyFile, log); err != nil {
+			return nil, nil, fmt.Errorf("%s_HTTP_CERT_FILE: %w", config.Prefix, err)
+		}
+	}
+	if l, err = web.Listen(ctx, string(cfg.HTTP)); err != nil {
+		return nil, nil, fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+	}
+	return l, c, nil
 }
 
 func (s *Service) openTelemetry(ctx context.Context) (err error) {

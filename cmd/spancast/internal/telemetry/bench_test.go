@@ -193,4 +193,6 @@ type nothing struct{}
 
 func (nothing) Change(*changestream.DataChangeRecord) error { return nil }
 
+func (nothing) MovedIn(time.Time, []changestream.PartitionToken) {}
+
 func (nothing) Flush(context.Context, changestream.Mark) error { return nil }
