@@ -17,7 +17,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -25,7 +25,7 @@ demo: setup build
 build:
 	$(GO) build -o $(BIN) ./cmd/spancast
 
-test: setup-test lint unit deploy-test race race-e2e fuzz
+test: setup-test lint unit bench-check deploy-test race race-e2e fuzz
 	@echo "make test: all is well"
 
 setup:
@@ -63,10 +63,21 @@ fuzz:
 differential:
 	DIFFERENTIAL_TRANSACTIONS=$${DIFFERENTIAL_TRANSACTIONS:-10000} $(GO) test -count=1 -timeout 60m -run Differential -v ./test/differential
 
-# The record path: bytes of a PartialResultSet in, frames out, beside the oracle
-# decoder and spanner.Client with ToStruct, in one run.
-bench:
+# What this machine can do, each beside its limit and beside the plain way, in one
+# run; BENCH='--full --svg out/bench.svg' for everything and a picture.
+bench: build
+	$(BIN) bench $(BENCH)
+
+# The record path without receiving: bytes of a PartialResultSet in, frames out,
+# beside the oracle decoder and spanner.Client with ToStruct.
+bench-path:
 	$(GO) test -run '^$$' -bench RecordPath -benchtime $(BENCHTIME) ./publisher
+
+# Allocations and instructions of the record path, beside those that
+# publisher/testdata/cost.json holds; UPDATE=1 writes it. What else the machine
+# has to do makes no difference.
+bench-check:
+	BENCH_CHECK=1 UPDATE=$(UPDATE) $(GO) test -count=1 -v -run TestCost_ ./publisher
 
 # What receiving a message costs with the subscriber package, beside a plain loop.
 bench-subscriber:

@@ -3,21 +3,21 @@
 package access
 
 import (
-	"fmt"
+	"net/netip"
 	"syscall"
 )
 
-// peerOf is the address and port at the other end of a descriptor, empty when
+// Peer is the address and port at the other end of a descriptor, empty when
 // there is none.
-func peerOf(fd int) string {
+func Peer(fd int) string {
 	switch a, err := syscall.Getpeername(fd); a := a.(type) {
 	case *syscall.SockaddrInet4:
 		if err == nil {
-			return fmt.Sprint(a.Addr, a.Port)
+			return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
 		}
 	case *syscall.SockaddrInet6:
 		if err == nil {
-			return fmt.Sprint(a.Addr, a.Port)
+			return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
 		}
 	}
 	return ""

@@ -30,7 +30,7 @@ func (p *presence) gone() bool {
 		return false
 	}
 	for address, fd := range p.peers {
-		if peerOf(fd) == address {
+		if Peer(fd) == address {
 			return false
 		}
 	}
@@ -58,14 +58,14 @@ func LinkOf(properties map[string]string) Link {
 	if err != nil {
 		return Link{}
 	}
-	if peer := peerOf(fd); peer != "" {
+	if peer := Peer(fd); peer != "" {
 		return Link{fd, peer}
 	}
 	return Link{}
 }
 
 // Ended tells whether the connection has certainly ended.
-func (l Link) Ended() bool { return l.peer != "" && peerOf(l.fd) != l.peer }
+func (l Link) Ended() bool { return l.peer != "" && Peer(l.fd) != l.peer }
 
 // SeenWith is Seen with the properties of a message.
 func (g *Gate) SeenWith(d Domain, properties map[string]string) {
@@ -80,7 +80,7 @@ func (g *Gate) SeenWith(d Domain, properties map[string]string) {
 // when that has ended. Without it a grant that ends has everybody connect again,
 // even if its owner has left long before.
 func (g *Gate) Seen(d Domain, key PublicKey, fd int) {
-	address := peerOf(fd)
+	address := Peer(fd)
 	if address == "" {
 		return
 	}

@@ -29,6 +29,10 @@ type Load struct {
 	Records int
 	// TextBytes is the length of the values of STRING and BYTES columns; 100 when 0.
 	TextBytes int
+	// Mods of a record, each of another row; 1 when 0.
+	Mods int
+	// Keys is how many different rows the records are about; 0: none comes twice.
+	Keys int
 }
 
 const (
@@ -47,10 +51,10 @@ func (s *Server) Load(ctx context.Context, l Load) (int, error) {
 	if stream == nil || table == nil {
 		return 0, fmt.Errorf("load: database %s has no change stream %q or no table %q", l.Database, l.Stream, l.Table)
 	}
-	if l.Rate < 0 || l.Records < 0 || l.TextBytes < 0 || l.TextBytes > 1<<20 {
-		return 0, errors.New("load: Rate, Records and TextBytes must not be negative, TextBytes at most 1 MiB")
+	if l.Rate < 0 || l.Records < 0 || l.TextBytes < 0 || l.TextBytes > 1<<20 || l.Mods < 0 || l.Mods > 10_000 || l.Keys < 0 {
+		return 0, errors.New("load: Rate, Records, TextBytes, Mods and Keys must not be negative, TextBytes at most 1 MiB, Mods at most 10000")
 	}
-	template, err := stream.Template(db.Schema(), table, l.row(table))
+	template, err := stream.Template(db.Schema(), table, l.row(table), max(l.Mods, 1), l.Keys)
 	if err != nil {
 		return 0, fmt.Errorf("load: %w", err)
 	}

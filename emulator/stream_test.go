@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	sppb "cloud.google.com/go/spanner/apiv1/spannerpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -179,6 +180,47 @@ func TestMutable_RecordsEventsAndEnd(t *testing.T) {
 	}
 }
 
+// TestMutable_TwoPartitionsExchangeTheirRanges: each tells of what it got and
+// gave, at one timestamp, and has the other's keys from then on.
+func TestMutable_TwoPartitionsExchangeTheirRanges(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL[0], "CREATE CHANGE STREAM S FOR ALL OPTIONS (partition_mode = 'MUTABLE_KEY_RANGE')")
+	begin := f.put(t, 1, 2, 3, 4)
+	var tokens []string
+	for _, r := range f.records(t, "", begin, begin) {
+		tokens = append(tokens, r.GetPartitionStartRecord().PartitionTokens...)
+	}
+	if err := f.Churn(database, "S", emulator.Exchange, tokens[0]); err != nil {
+		t.Fatal(err)
+	}
+	f.put(t, 5)
+	for i, data := range [][2]bool{{true, false}, {false, true}} { // before, and after
+		token, other := tokens[i], tokens[1-i]
+		var events []*sppb.ChangeStreamRecord_PartitionEventRecord
+		var before, after bool
+		for _, r := range f.records(t, token, begin, f.Now()) {
+			if e := r.GetPartitionEventRecord(); e != nil {
+				events = append(events, e)
+			} else if len(events) == 0 {
+				before = true
+			} else {
+				after = true
+			}
+		}
+		if len(events) != 2 || !events[0].CommitTimestamp.AsTime().Equal(events[1].CommitTimestamp.AsTime()) ||
+			events[0].MoveInEvents[0].SourcePartitionToken != other || events[1].MoveOutEvents[0].DestinationPartitionToken != other {
+			t.Errorf("partition %d: a move-in and a move-out at one timestamp, not %v", i, events)
+		}
+		if before != data[0] || after != data[1] {
+			t.Errorf("partition %d: data before the exchange %v, after it %v", i, before, after)
+		}
+	}
+	plain := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	plain.put(t, 1)
+	if err := plain.Churn(database, "S", emulator.Exchange, ""); !errors.Is(err, emulator.ErrChurn) {
+		t.Errorf("an exchange in a stream whose ranges are fixed: %v", err)
+	}
+}
+
 func TestMutable_WantsABoundedWindow(t *testing.T) {
 	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL[0], "CREATE CHANGE STREAM S FOR ALL OPTIONS (partition_mode = 'MUTABLE_KEY_RANGE')")
 	at := f.put(t, 1)
@@ -322,5 +364,43 @@ func TestLoad_RecordsAreLikeThoseOfCommits(t *testing.T) {
 	}
 	if len(seen) != 400 {
 		t.Errorf("%d records", len(seen)/2)
+	}
+}
+
+// TestLoad_KeysComeAgainInOneOrder: with so many keys, each mod has the next, and
+// after the last comes the first again; frames hold as many records as was asked.
+func TestLoad_KeysComeAgainInOneOrder(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 1, Faults: emulator.Faults{RowsPerFrame: 7}}, emulator.GoogleSQL, itemsDDL...)
+	from := f.Now()
+	if n, err := f.Load(limit(t), emulator.Load{Database: database, Stream: "S", Table: "Items", Records: 20, Mods: 3, Keys: 6}); n != 20 || err != nil {
+		t.Fatal(n, err)
+	}
+	to, seen := f.Now(), map[string]int{}
+	for _, r := range f.data(t, from, to) {
+		if len(r.Mods) != 3 {
+			t.Fatalf("%d mods", len(r.Mods))
+		}
+		for i, m := range r.Mods {
+			if seen[m.Keys]++; i > 0 && m.Keys == r.Mods[i-1].Keys {
+				t.Errorf("two mods of one record are of row %s", m.Keys)
+			}
+		}
+	}
+	if len(seen) != 6 {
+		t.Fatalf("keys %v", seen)
+	}
+	for key, n := range seen {
+		if n != 10 {
+			t.Errorf("row %s came %d times, not 10", key, n)
+		}
+	}
+	parts, err := f.parts(limit(t), t, f.query(f.tokens(t, to)[0], from, to), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if len(p.Values) > 7 {
+			t.Errorf("a frame of %d records", len(p.Values))
+		}
 	}
 }

@@ -23,6 +23,7 @@ type batch struct {
 
 	partition changestream.PartitionToken
 	moved     string // attribute of its changes; see message.Attributes
+	trace     Trace  // nil when it is not traced
 	owned     lease  // under which it was read
 }
 
@@ -192,6 +193,9 @@ func (b *batch) appendAttributes(rec *changestream.DataChangeRecord) {
 	}
 	if b.moved != "" {
 		d = append(append(append(d, `,"moved":"`...), b.moved...), '"')
+	}
+	if b.trace != nil {
+		d = jsonscan.AppendString(append(d, `,"traceparent":`...), b.trace.Parent())
 	}
 	b.data = append(d, '}')
 	b.records = append(b.records, recordPart{schema: rec.Schema, attributes: b.since(from)})

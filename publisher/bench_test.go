@@ -19,7 +19,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/test/oracle"
 	"github.com/spancast/spancast/topics"
 )
@@ -53,7 +52,7 @@ func benchRecord(i, mods int) oracle.Record {
 }
 
 // benchFrames returns the first frame of a query, and one of those that follow.
-func benchFrames(b *testing.B, records, mods int) (first, next []byte) {
+func benchFrames(b testing.TB, records, mods int) (first, next []byte) {
 	f := &spannerpb.PartialResultSet{Metadata: oracle.Metadata(oracle.StructColumn())}
 	for i := range records {
 		f.Values = append(f.Values, oracle.StructRow(benchRecord(i, mods)))
@@ -61,7 +60,7 @@ func benchFrames(b *testing.B, records, mods int) (first, next []byte) {
 	return marshal(b, f), marshal(b, &spannerpb.PartialResultSet{Values: f.Values, ResumeToken: []byte("0000000000000000")})
 }
 
-func marshal(b *testing.B, m proto.Message) []byte {
+func marshal(b testing.TB, m proto.Message) []byte {
 	b.Helper()
 	out, err := proto.Marshal(m)
 	check(b, err)
@@ -87,46 +86,16 @@ func BenchmarkRecordPath(b *testing.B) {
 	}
 }
 
+// benchPath runs the record path over a frame again and again.
 func benchPath(b *testing.B, records, mods int, template string) {
-	first, next := benchFrames(b, records, mods)
-	t, err := topics.ParseTemplate(template)
-	check(b, err)
-	router := topics.New("shop", "Everything", t, nil)
-	p := &Publisher{opt: Options{Router: func() *topics.Router { return router }, NewBody: func() Body { return Native{} }, Ignore: func(string) bool { return false }}}
-	p.batches.New = func() any { return new(batch) }
-	p.coverage.Store(newCoverage([][]string{{""}}))
-	o := newOutlet(&Options{Epoch: testEpoch}, Audience{Topics: []string{""}})
-	s := p.Sink(changestream.Partition{}).(*sink)
-	d := changestream.NewDecoder(new(changestream.Schemas))
-	check(b, d.Reset(first))
-	bytes := 0
-	pass := func(frame []byte) {
-		check(b, d.Reset(frame))
-		for {
-			kind, err := d.Next()
-			check(b, err)
-			if kind == changestream.KindNone {
-				break
-			}
-			check(b, s.Change(d.Data()))
-		}
-		batch := s.batch
-		for i := range batch.entries {
-			e := &batch.entries[i]
-			o.schemas.isNew(e.route.SchemaLevel, batch.records[e.record].schema)
-			topic, header, body := o.assemble(batch, e, o.plan(e.route).path)
-			bytes += len(topic) + len(header) + len(body)
-		}
-		batch.reset()
-	}
-	pass(next) // warm
+	pass, bytes := recordPath(b, records, mods, template)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		pass(next)
+		pass()
 	}
 	perRecord(b, records)
-	if bytes == 0 {
+	if *bytes == 0 {
 		b.Fatal("nothing came out")
 	}
 }

@@ -47,6 +47,7 @@ func (o *owner) look(now time.Time) error {
 		}
 		out.listener.Curb(out.interest, o.opt.Log)
 	}
+	o.countSlow()
 	return nil
 }
 
@@ -70,6 +71,7 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 			break
 		}
 		o.asked.note(s.prefix, s.on)
+		out.crowd.note(s, began)
 		if !s.on {
 			o.stats.Subscriptions.Add(-1)
 			out.interest.Off(s.prefix, s.identity)

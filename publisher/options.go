@@ -18,6 +18,13 @@ const (
 	SlowBlock SlowPolicy = "block" // all wait for it, up to BlockTimeout, then it loses
 )
 
+// A Trace follows a batch from its first change to the socket.
+type Trace interface {
+	// Parent is the traceparent, as W3C Trace Context has it, that the batch's
+	// messages carry.
+	Parent() string
+}
+
 // Options of a Publisher.
 type Options struct {
 	Epoch   string   // 16 hex digits, new for every process
@@ -56,10 +63,13 @@ type Options struct {
 	Resolved func() (own, fleet time.Time)
 	// Hello returns what is said to newcomers.
 	Hello func() message.HelloBody
+	// Trace begins the trace of a batch, with the commit timestamp of its first
+	// change; it returns nil for a batch that is not to be traced. May be nil.
+	Trace func(first time.Time) Trace
 	// Observe is told of every batch that was handed to the socket, by the
-	// goroutine that owns it: how many messages, and the commit timestamp of the
-	// last. May be nil.
-	Observe func(messages int, last time.Time)
+	// goroutine that owns it: how many messages, the commit timestamp of the
+	// last, and the batch's trace, if it has one. May be nil.
+	Observe func(messages int, last time.Time, of Trace)
 
 	Log *slog.Logger
 }

@@ -20,6 +20,7 @@ type outlet struct {
 	counters *counters
 	schemas  *announcements
 	interest *access.Interest
+	crowd    crowd
 	epoch    []byte
 
 	directory string // of the last hello
@@ -40,7 +41,7 @@ type plan struct {
 
 func newOutlet(o *Options, a Audience) *outlet {
 	return &outlet{opt: o, audience: a, epoch: []byte(o.Epoch), counters: newCounters(), schemas: newAnnouncements(),
-		interest: access.NewInterest(o.MaxInterest), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
+		interest: access.NewInterest(o.MaxInterest), crowd: make(crowd), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
 }
 
 // domain is where those who connect are let into.
@@ -53,6 +54,7 @@ func (o *outlet) domain() access.Domain {
 
 // see notes over which connection a subscription came.
 func (o *outlet) see(s subscription) {
+	o.socket.ballast.peers.note(s.fd, s.address)
 	if o.opt.Gate == nil || s.key == "" {
 		return
 	}

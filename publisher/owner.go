@@ -80,13 +80,16 @@ func (o *owner) publish(b *batch) error {
 	o.stats.Messages.Add(uint64(len(b.entries)))
 	o.countSlow()
 	if o.opt.Observe != nil && len(b.entries) > 0 {
-		o.opt.Observe(len(b.entries), b.mark.Position)
+		o.opt.Observe(len(b.entries), b.mark.Position, b.trace)
 	}
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
 	}
 	if b.mark.End {
 		o.lineage.ended(b.partition) // before its children can begin
+	}
+	if len(b.mark.Out) > 0 {
+		o.lineage.left(b.partition, b.mark.Position) // before those can go on
 	}
 	b.mark.Progress.Published(b.mark)
 	if now := time.Now(); now.Sub(o.looked) >= lookEvery {
@@ -132,9 +135,13 @@ func (o *owner) message(b *batch, e *entry) error {
 
 // countSlow adds up what the sockets have counted.
 func (o *owner) countSlow() {
-	slow := uint64(0)
+	slow, cut, queued := uint64(0), uint64(0), int64(0)
 	for _, out := range o.outlets {
 		slow += out.socket.dropped
+		cut += out.socket.ballast.peers.ended
+		queued += out.socket.ballast.waiting()
 	}
 	o.stats.Slow.Store(slow)
+	o.stats.Cut.Store(cut)
+	o.stats.Queued.Store(queued)
 }

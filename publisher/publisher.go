@@ -42,6 +42,8 @@ type Stats struct {
 	Slow          atomic.Uint64 // times that a subscriber was too slow and lost messages
 	Subscriptions atomic.Int64  // that are active
 	Buffered      atomic.Int64  // bytes of batches that wait
+	Queued        atomic.Int64  // bytes of large bodies that waited in ZeroMQ's queues when it was looked last
+	Cut           atomic.Uint64 // connections ended because of them
 }
 
 // queueLength is the number of batches that may wait; their bytes are bounded

@@ -335,7 +335,7 @@ func TestPublisher_BoundsWhatWaits(t *testing.T) {
 
 func TestPublisher_OneStalledSubscriberLosesAlone(t *testing.T) {
 	const n = 3000
-	p := start(t, func(o *Options) { o.SendHWM = 100 })
+	p := start(t, func(o *Options) { o.SendHWM, o.MaxBuffer = 100, 64<<20 })
 	stalled := p.subscribe(t, "Users/")
 	stalled.until("Users/$resolved/")
 	check(t, stalled.z.SetRcvhwm(1)) // from here on it does not read

@@ -38,6 +38,8 @@ const (
 type socket struct {
 	z     *zmq.Socket
 	hurry func() bool // asked while a full queue is waited for: whether to wait no longer
+	// ballast is the large bodies that wait in the queues.
+	ballast *ballast
 
 	block    time.Duration // with SlowBlock: how long to wait for a full queue
 	waitable time.Duration // of SNDTIMEO as it is set
@@ -52,7 +54,7 @@ func openSocket(ctx *zmq.Context, o *Options, a Audience) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{z: z, hurry: func() bool { return false }}
+	s := &socket{z: z, hurry: func() bool { return false }, ballast: newBallast(o.MaxBuffer/int64(len(o.audiences())), o.Log)}
 	if o.Slow == SlowBlock {
 		s.block = o.BlockTimeout
 	}
@@ -89,8 +91,14 @@ func (s *socket) configure(o *Options, a Audience) error {
 func isFull(err error) bool { return zmq.AsErrno(err) == zmq.Errno(syscall.EAGAIN) }
 
 // send sends a message of three frames. Proceed is asked while a full queue is
-// waited for; when it says no, the message is not sent.
+// waited for; when it says no, the message is not sent. Nor is it when it is
+// large, and there is no room for more such.
 func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
+	if len(body) >= heavy {
+		if ok, err := s.makeRoom(len(body), proceed); !ok {
+			return err
+		}
+	}
 	_, err := s.z.SendBytes(topic, zmq.SNDMORE)
 	if err == nil {
 		return s.rest(header, body)
@@ -115,6 +123,9 @@ func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
 
 func (s *socket) rest(header, body []byte) error {
 	_, err := s.z.SendBytes(header, zmq.SNDMORE)
+	if err == nil && len(body) >= heavy {
+		return s.ballast.send(s.z, body)
+	}
 	if err == nil {
 		_, err = s.z.SendBytes(body, 0)
 	}
@@ -180,6 +191,9 @@ func (s *socket) refresh(now time.Time) error {
 	return s.setWait(patience)
 }
 
+// propertyAddress is libzmq's own: the address of the peer, without port.
+const propertyAddress = "Peer-Address"
+
 // A subscription that began or ended.
 type subscription struct {
 	prefix   string
@@ -187,12 +201,13 @@ type subscription struct {
 	identity string // of whom; empty without CURVE, and when it ended with its connection
 	key      string
 	fd       string // of the connection
+	address  string // of the peer, without port
 }
 
 // subscription reads the next change of subscriptions, without waiting.
 func (s *socket) subscription() (sub subscription, ok bool, err error) {
 	for {
-		b, properties, err := s.z.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor)
+		b, properties, err := s.z.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor, propertyAddress)
 		if err != nil {
 			if isFull(err) {
 				return sub, false, nil
@@ -201,7 +216,7 @@ func (s *socket) subscription() (sub subscription, ok bool, err error) {
 		}
 		if len(b) > 0 && b[0] <= 1 {
 			return subscription{prefix: string(b[1:]), on: b[0] == 1, identity: properties[access.PropertyIdentity],
-				key: properties[access.PropertyKey], fd: properties[access.PropertyDescriptor]}, true, nil
+				key: properties[access.PropertyKey], fd: properties[access.PropertyDescriptor], address: properties[propertyAddress]}, true, nil
 		}
 	}
 }

@@ -14,6 +14,16 @@ type Survey struct {
 	At            time.Time
 	Levels        []LevelCount // that count, those with most changes first, at most maxSurvey
 	Subscriptions []SubscriptionCount
+	Audiences     []AudienceCount
+	Subscribers   []Subscriber // at most maxSurvey of each audience
+}
+
+// An AudienceCount is an audience, the number of those who are connected and have
+// subscribed, and how often one of them was too slow.
+type AudienceCount struct {
+	Name        string // empty if there is only one
+	Subscribers int
+	Dropped     uint64
 }
 
 // A LevelCount is a level of the topic tree and the number of changes under it
@@ -61,6 +71,8 @@ func (o *owner) survey(now time.Time) {
 		for prefix, l := range out.counters.levels {
 			counts[prefix] = max(counts[prefix], l.count)
 		}
+		s.Subscribers = append(s.Subscribers, out.crowd.look(out.audience.Name)...)
+		s.Audiences = append(s.Audiences, AudienceCount{Name: out.audience.Name, Subscribers: len(out.crowd), Dropped: out.socket.dropped})
 	}
 	for prefix, count := range counts {
 		s.Levels = append(s.Levels, LevelCount{Level: prefix, Count: count})

@@ -41,6 +41,10 @@ type answer struct {
 	finished chan struct{}      // closed when the worker has returned
 	live     atomic.Bool        // an open replay has caught up
 	said     time.Time          // when it was told last that it waits
+
+	asked   Asked
+	reached []byte // commit timestamp up to which it was sent
+	reason  string // why it ends
 }
 
 // schemaAt is a schema that was announced at a level.
@@ -83,6 +87,9 @@ func (a *answer) ended() bool {
 // stop drops everything but the message that ends the answer.
 func (a *answer) stop(final *control) {
 	a.final = final
+	if a.reason == "" {
+		a.reason = reasonOf(final)
+	}
 	a.taken, a.done = nil, 0
 	a.feed.close()
 	if a.cancel != nil {

@@ -81,7 +81,7 @@ func (o *owner) accept(m received, id string) (*answer, error) {
 	if o.find(client, id) != nil {
 		return nil, badRequest("the id is that of an answer that has not ended")
 	}
-	a := &answer{client: client, link: m.link, id: id, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
+	a := &answer{client: client, link: m.link, id: id, asked: Asked{Identity: m.identity}, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
 	var err error
 	if string(m.frames[0]) == message.CommandReplay {
 		err = o.acceptReplay(a, m.identity, text)
@@ -113,6 +113,11 @@ func (o *owner) acceptReplay(a *answer, identity string, text []byte) error {
 		return err
 	}
 	a.open, a.credit = span.open, q.Credit
+	kind := KindReplay
+	if a.open {
+		kind = KindFollow
+	}
+	a.describe(kind, q.Topics, q.From, q.To)
 	a.worker = &replay{opt: &o.opt, feed: a.feed, span: span, topics: q.Topics, live: func() { a.live.Store(true); o.socket.wake() }}
 	return nil
 }
@@ -146,6 +151,7 @@ func (o *owner) acceptSnapshot(a *answer, identity string, text []byte) error {
 		return err
 	}
 	a.credit, a.worker = q.Credit, s
+	a.describe(KindSnapshot, q.Tables, q.At, "")
 	return nil
 }
 

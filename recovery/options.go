@@ -40,6 +40,9 @@ type Options struct {
 	// Authorize refuses a request with an error, whose text the client gets;
 	// nil: everybody may have everything.
 	Authorize func(Request) error
+	// Ended is told of every answer that has ended, by the goroutine that owns
+	// the socket. May be nil.
+	Ended func(Ended)
 
 	Running     int           // answers that are worked on at once; those that are live, or wait for credit, not counted
 	Following   int           // replays without end at once

@@ -57,6 +57,7 @@ func (o *owner) loop(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
+		o.survey(now)
 		if now.Sub(o.kept) >= housekeeping {
 			o.kept = now
 			if err := o.housekeep(now); err != nil {
@@ -101,7 +102,7 @@ func (o *owner) send() (sent, full bool, err error) {
 		}
 		sent, full = sent || n > 0, full || a.full
 	}
-	o.running = slices.DeleteFunc(o.running, func(a *answer) bool { return a.final != nil && a.final.sent() && a.ended() })
+	o.sweep()
 	working, live := 0, 0
 	for _, a := range o.running {
 		if a.live.Load() {
@@ -187,7 +188,11 @@ var errNoCredit = errors.New("no credit")
 // item sends one item, if the credit allows it, and returns its size.
 func (o *owner) item(a *answer, i item) (int64, error) {
 	if i.control != nil {
-		return 0, o.control(a, i.control)
+		err := o.control(a, i.control)
+		if err == nil {
+			a.sent(i, 0)
+		}
+		return 0, err
 	}
 	if a.credit.Messages <= 0 || a.credit.Bytes <= 0 {
 		return 0, errNoCredit
@@ -208,6 +213,7 @@ func (o *owner) item(a *answer, i item) (int64, error) {
 	a.count++
 	a.credit.Messages--
 	a.credit.Bytes -= size
+	a.sent(i, size)
 	o.stats.Changes.Add(1)
 	o.stats.Bytes.Add(uint64(size))
 	return size, nil
@@ -257,6 +263,8 @@ func (o *owner) drop(client string) {
 	for _, a := range slices.Clone(o.line.waiting[client]) {
 		o.stats.Dropped.Add(1)
 		o.line.remove(a)
+		a.reason = reasonOf(&control{})
+		o.over(a)
 	}
 }
 
@@ -297,6 +305,9 @@ func (o *owner) wait(a *answer, before int, now time.Time) error {
 // end ends all answers, and waits for their workers.
 func (o *owner) end() {
 	interrupted := func(a *answer) {
+		if a.reason == "" {
+			a.reason = message.Interrupted
+		}
 		if a.final != nil && a.final.sent() {
 			return
 		}
@@ -310,5 +321,7 @@ func (o *owner) end() {
 	o.line.each(func(a *answer, _ int) { interrupted(a) })
 	for _, a := range o.running {
 		<-a.finished
+		o.over(a)
 	}
+	o.line.each(func(a *answer, _ int) { o.over(a) })
 }

@@ -13,6 +13,8 @@ type Server struct {
 	opt    Options
 	socket *socket
 	stats  Stats
+
+	surveyed atomic.Pointer[Survey]
 }
 
 // Stats count what a server does.

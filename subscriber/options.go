@@ -73,7 +73,10 @@ type Options struct {
 	JoinTimeout time.Duration
 	// AnswerTimeout is how long a recovery endpoint may be silent; 5 s.
 	AnswerTimeout time.Duration
-	// RecoveryTimeout is how long recovery is tried before OnGap is told; 1 min.
+	// RecoveryTimeout is how long recovery is tried before OnGap is told; 1 min. It
+	// is AnswerTimeout as long as no recovery endpoint has ever answered, unless
+	// something is wanted from before the start; and nothing for a minute (this
+	// time) when this identity may not ask.
 	RecoveryTimeout time.Duration
 
 	// Clock gives the local monotonic time; time.Now.
@@ -158,6 +161,7 @@ func (o *Options) config() config {
 		topics: o.Topics, levels: levels, filter: filterOf(o.Topics, levels), follow: o.Follow, tables: o.Tables, snapshot: o.Snapshot,
 		connect: o.Connect, recover: o.Recover, hold: o.Buffer, remember: o.Remember, credit: o.Credit,
 		joining: o.JoinTimeout, silence: o.Silence, answering: o.AnswerTimeout, giveUp: o.RecoveryTimeout,
+		unheard: min(o.AnswerTimeout, o.RecoveryTimeout),
 	}
 	if o.Follow {
 		c.levels, c.filter = nil, nil

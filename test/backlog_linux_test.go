@@ -92,7 +92,8 @@ func full(t *testing.T, pid int, buffer int64) {
 
 // TestBacklog_PassesInBoundedMemory: whatever waits to be read, and whatever the
 // size of the records, a replica needs MAX_BUFFER and 128 MiB. Queues of
-// subscribers, of which each has up to SEND_HWM messages, come on top.
+// subscribers come on top: up to SEND_HWM messages of each, and of large messages,
+// all queues together, MAX_BUFFER once more.
 // SPANCAST_BACKLOG is the factor of make backlog.
 func TestBacklog_PassesInBoundedMemory(t *testing.T) {
 	t.Parallel()
@@ -107,32 +108,43 @@ func TestBacklog_PassesInBoundedMemory(t *testing.T) {
 	many := backlog{records: 200_000, columns: 1, text: 700, partitions: 100}
 	for name, c := range map[string]struct {
 		backlog
-		held bool // until the buffer is full; only then somebody subscribes
+		held    bool // until the buffer is full; only then somebody subscribes
+		stalled bool // somebody has subscribed, and does not read
 	}{
-		"records of 1 KB":            {small, false},
-		"records of 1 KB, held back": {small, true},
-		"records of 5 MB":            {big, false},
-		"records of 5 MB, held back": {big, true},
-		"100 partitions, held back":  {many, true},
+		"records of 1 KB":            {small, false, false},
+		"records of 1 KB, held back": {small, true, false},
+		"records of 5 MB":            {big, false, false},
+		"records of 5 MB, held back": {big, true, false},
+		"records of 5 MB, stalled":   {backlog{records: 60, columns: 5, text: 1 << 20, partitions: 2}, false, true},
+		"100 partitions, held back":  {many, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if factor == 1 {
 				t.Parallel() // the full form would fill this machine
 			}
 			c.records *= factor
-			c.passes(t, c.held)
+			c.passes(t, c.held, c.stalled)
 		})
 	}
 }
 
 // passes lets a backlog pass and looks at what that took.
-func (b backlog) passes(t *testing.T, held bool) {
+func (b backlog) passes(t *testing.T, held, stalled bool) {
 	const buffer = 64 << 20
+	bound := int64(buffer + 128<<20)
 	env, end := b.open(t)
-	env["SPANCAST_MAX_BUFFER"], env["SPANCAST_REQUIRE_SUBSCRIBER"] = "64MiB", strconv.FormatBool(held)
-	env["SPANCAST_SEND_HWM"], env["SPANCAST_SLOW_SUBSCRIBER"] = "2", "block"
+	env["SPANCAST_MAX_BUFFER"], env["SPANCAST_REQUIRE_SUBSCRIBER"] = "64MiB", strconv.FormatBool(held || stalled)
+	if stalled {
+		bound += buffer
+	} else {
+		env["SPANCAST_SEND_HWM"], env["SPANCAST_SLOW_SUBSCRIBER"] = "2", "block"
+	}
 	began := time.Now()
 	replica := harness.Serve(t, env)
+	if stalled {
+		harness.Stalled(t, replica.Endpoint)
+		harness.Subscribe(t, []string{replica.Endpoint}, "$hello/") // and stays
+	}
 	if held {
 		full(t, replica.Pid(), buffer)
 		began = time.Now()
@@ -154,7 +166,7 @@ func (b backlog) passes(t *testing.T, held bool) {
 	if messages != strconv.Itoa(b.records) {
 		t.Errorf("%s messages, want %d", messages, b.records)
 	}
-	if bound := int64(buffer + 128<<20); most > bound {
+	if most > bound {
 		t.Errorf("%d MiB resident, want at most %d", most>>20, bound>>20)
 	}
 }

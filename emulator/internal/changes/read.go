@@ -41,7 +41,7 @@ type Shape struct {
 	SeparateChildren bool          // a record for each child
 	NoChild          bool          // queries end without a child record
 	Silent           bool          // queries answer nothing at all until they are cancelled
-	OneRow           bool          // a frame for each row
+	Rows             int           // most in a frame; 0: frameRows
 	TokenLife        time.Duration // after which tokens expire; 0: with retention
 }
 
@@ -255,8 +255,8 @@ func (r *reader) step(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	rows := frameRows
-	if shape.OneRow {
-		rows = 1
+	if shape.Rows > 0 {
+		rows = shape.Rows
 	}
 	batch := r.p.log.read(r.pos, r.end, rows, frameBytes)
 	r.reached = batch.next

@@ -3,6 +3,7 @@ package changes
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spancast/spancast/emulator/internal/schema"
@@ -14,8 +15,10 @@ import (
 type Template struct {
 	data         []byte
 	stamp, id    int
-	keys         []int
+	keys         []int // places of the mods' keys, as many for each mod
+	mods         int
 	table        *schema.Table
+	distinct     int64 // keys, after which they come again; 0: never
 	next         int64 // key
 	transactions int64
 }
@@ -30,9 +33,10 @@ const (
 	firstKey  = 1_000_000_000_000_000_000
 )
 
-// Template encodes an insert of the row, in whose key KeyMark must stand.
+// Template encodes an insert of the row, in whose key KeyMark must stand, mods
+// times over in a record. The keys come again after distinct ones; 0: never.
 // Streams in mutable mode have no templates: their records are not plain text.
-func (s *Stream) Template(sch *schema.Schema, table *schema.Table, row []any) (*Template, error) {
+func (s *Stream) Template(sch *schema.Schema, table *schema.Table, row []any, mods, distinct int) (*Template, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.format == formatProto {
@@ -47,9 +51,9 @@ func (s *Stream) Template(sch *schema.Schema, table *schema.Table, row []any) (*
 	}
 	c := &Change{Table: table, Type: Insert, New: row}
 	mark := Time(1234567890123456)
-	r := &record{partition: s.open[0], plan: plan, shape: plan.shape(c), mods: []*Change{c}, last: true}
+	r := &record{partition: s.open[0], plan: plan, shape: plan.shape(c), mods: slices.Repeat([]*Change{c}, mods), last: true}
 	txn := &Txn{At: store.Timestamp(mark.UnixMicro()), ID: idMark}
-	t := &Template{table: table, next: firstKey, data: s.encodeRecord(nil, txn, r, 0, 1, 1)}
+	t := &Template{table: table, mods: mods, distinct: int64(distinct), data: s.encodeRecord(nil, txn, r, 0, 1, 1)}
 	t.stamp = bytes.Index(t.data, []byte(mark.Format(stampForm)))
 	t.id = bytes.Index(t.data, []byte(idMark))
 	digits := []byte(strconv.FormatInt(KeyMark, 10))
@@ -71,8 +75,8 @@ func (s *Stream) Template(sch *schema.Schema, table *schema.Table, row []any) (*
 func (t *Template) Size() int { return len(t.data) }
 
 // AppendLoad appends records made of a template at one timestamp, each a
-// transaction of its own with a new key. They go to the partitions in turn: no
-// key comes twice, so none is in two partitions.
+// transaction of its own with the next keys. They go to the partitions by the
+// first of them.
 func (s *Stream) AppendLoad(t *Template, n int, at store.Timestamp) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,11 +88,8 @@ func (s *Stream) AppendLoad(t *Template, n int, at store.Timestamp) {
 		t.transactions++
 		copy(t.data[t.stamp:], s.text)
 		putDigits(t.data[t.id:t.id+len(idMark)], t.transactions)
-		for _, key := range t.keys {
-			putDigits(t.data[key:key+19], t.next)
-		}
-		t.next++
-		p := s.open[int(t.transactions)%len(s.open)]
+		p := s.open[int(t.next)/t.mods%len(s.open)]
+		t.putKeys()
 		p.written++
 		s.store(p, at, t.data)
 	}
@@ -96,6 +97,17 @@ func (s *Stream) AppendLoad(t *Template, n int, at store.Timestamp) {
 		p.wake()
 	}
 	s.trim(at)
+}
+
+// putKeys writes the next keys into the record.
+func (t *Template) putKeys() {
+	each := len(t.keys) / t.mods
+	for i, key := range t.keys {
+		putDigits(t.data[key:key+19], firstKey+t.next+int64(i/each))
+	}
+	if t.next += int64(t.mods); t.distinct > 0 && t.next >= t.distinct {
+		t.next = 0
+	}
 }
 
 // putDigits fills dst with a number, zeros before it.

@@ -27,8 +27,10 @@ type Faults struct {
 	// ConstantResumeTokens sends the same one in each, as Google's emulator does.
 	NoResumeTokens       bool
 	ConstantResumeTokens bool
-	// OneRowPerFrame sends each record in a frame of its own.
+	// OneRowPerFrame sends each record in a frame of its own; RowsPerFrame at
+	// most so many in each, 0: 64.
 	OneRowPerFrame bool
+	RowsPerFrame   int
 	// ChunkSize cuts values longer than this many bytes; 0: 1 MiB.
 	ChunkSize int
 	// NoChildRecord ends partitions without their child records; Silent answers
@@ -60,8 +62,12 @@ type Faults struct {
 
 // Shape is the part of the faults that is about the form of answers.
 func (f *Faults) Shape() changes.Shape {
+	rows := f.RowsPerFrame
+	if f.OneRowPerFrame || f.NullArrays {
+		rows = 1
+	}
 	return changes.Shape{NullArrays: f.NullArrays, NullParents: f.NullParents, SeparateChildren: f.SeparateChildren,
-		NoChild: f.NoChildRecord, Silent: f.Silent, OneRow: f.OneRowPerFrame || f.NullArrays, TokenLife: f.TokenLife}
+		NoChild: f.NoChildRecord, Silent: f.Silent, Rows: rows, TokenLife: f.TokenLife}
 }
 
 // Switch holds the faults in force; they may change at any time.

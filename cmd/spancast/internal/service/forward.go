@@ -133,7 +133,7 @@ func (f *forwarder) status() web.Status {
 	return web.Status{Now: time.Now().UTC(), Version: version.Number, Command: "forward",
 		Replica:  web.Self{ID: f.id, Since: f.since.UTC(), Ready: len(why) == 0, Reasons: append([]string{}, why...), Publish: reachable(f.sink.Subscribers())},
 		Totals:   web.Totals{Messages: s.Messages.Load(), Bytes: s.Bytes.Load(), Subscriptions: s.Subscriptions.Load()},
-		Replicas: []web.Replica{}, Partitions: []web.Partition{}, Topics: []web.Topic{}, Subscriptions: []web.Subscription{},
+		Replicas: []web.Replica{}, Partitions: []web.Partition{}, Topics: []web.Topic{}, Subscriptions: []web.Subscription{}, Subscribers: []web.Subscriber{}, Audiences: []web.Audience{},
 		Recoveries: []web.Recovery{}, Problems: f.recent.Problems(), Config: settings(f.cfg)}
 }
 

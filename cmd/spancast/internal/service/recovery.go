@@ -24,6 +24,7 @@ func (s *Service) openRecovery(context.Context) (err error) {
 	o.Gate, o.QueryWindow, o.Heartbeat = s.cfg.Source().PlainText, s.cfg.QueryWindow, s.cfg.Heartbeat
 	o.Router, o.NewBody, o.BodyFormat, o.Ignore = s.router.Load, s.newBody(), string(s.cfg.Format), s.ownTable()
 	o.Access, o.Hello, o.Log = s.gate, func() message.HelloBody { return s.hello("") }, s.log
+	o.Ended = s.recovered
 	if s.recovery, err = recovery.New(o); err != nil {
 		return fmt.Errorf("%s_RECOVERY_BIND: %w", config.Prefix, err)
 	}

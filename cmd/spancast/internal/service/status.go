@@ -29,7 +29,7 @@ func (s *Service) status() web.Status {
 		Buffer:   web.Buffer{Bytes: p.Buffered.Load(), Limit: int64(s.cfg.MaxBuffer)},
 		Tables:   web.TableRead{At: known(read)},
 		Replicas: s.replicas(view), Partitions: s.owners.partitions(view),
-		Topics: []web.Topic{}, Subscriptions: []web.Subscription{}, Recoveries: []web.Recovery{},
+		Topics: []web.Topic{}, Recoveries: s.recoveries(),
 		Problems: s.recent.Problems(), Config: settings(s.cfg),
 	}
 	if err := s.kept.Err(); err != nil {
@@ -39,19 +39,22 @@ func (s *Service) status() web.Status {
 	for _, l := range survey.Levels {
 		st.Topics = append(st.Topics, web.Topic{Topic: l.Level, Count: l.Count})
 	}
-	for _, sub := range survey.Subscriptions {
-		st.Subscriptions = append(st.Subscriptions, web.Subscription{Prefix: sub.Prefix, Count: sub.Count})
-	}
+	st.Subscriptions, st.Subscribers, st.Audiences = crowd(survey)
 	return st
 }
 
 func (s *Service) totals() web.Totals {
 	r, p := s.stream.Stats(), s.pub.Stats()
-	return web.Totals{
+	t := web.Totals{
 		Records: r.Records.Load(), Messages: int64(p.Messages.Load()), Bytes: int64(p.Bytes.Load()), Dropped: int64(p.Slow.Load()),
 		Subscriptions: p.Subscriptions.Load(), Duplicates: r.Duplicates.Load(), Retries: r.Retries.Load(), EarlyEnds: r.EarlyEnds.Load(),
 		Stalls: r.Stalls.Load(), Gaps: r.Gaps.Load(), LeasesLost: r.LeasesLost.Load(), Fenced: int64(p.Fenced.Load()),
 	}
+	if s.recovery != nil {
+		q := s.recovery.Stats()
+		t.Recoveries, t.Refused, t.Recovered = int64(q.Requests.Load()), int64(q.Refused.Load()), int64(q.Changes.Load())
+	}
+	return t
 }
 
 // sample is a point of the page's charts.

@@ -12,11 +12,16 @@ import (
 	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 	"github.com/spancast/spancast/cmd/spancast/internal/web"
+	"github.com/spancast/spancast/recovery"
 )
 
 func (s *Service) openWeb(ctx context.Context) error {
+	recovered := new(recovery.Stats)
+	if s.recovery != nil {
+		recovered = s.recovery.Stats()
+	}
 	err := s.telemetry.Observe(telemetry.Sources{
-		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
+		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Recovery: recovered, Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
 		Replicas:  func() int { return len(s.stream.Replicas()) },
 		View:      func() changestream.View { v, _ := s.kept.Latest(); return v },
 		Ready:     func() bool { return len(s.reasons()) == 0 },

@@ -17,6 +17,7 @@ import (
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
+	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/test/oracle"
 	"github.com/spancast/spancast/topics"
 )
@@ -79,7 +80,7 @@ func benchPipe(b *testing.B, records int, with bool) {
 	defer func() { cancel(); check(b, <-ended) }()
 	if with {
 		newSink = t.Sink(p.Sink)
-		check(b, t.Observe(Sources{Stream: new(changestream.Stats), Publisher: p.Stats(), Survey: p.Survey, Resolved: o.Resolved, Owned: func() int { return 1 },
+		check(b, t.Observe(Sources{Stream: new(changestream.Stats), Publisher: p.Stats(), Recovery: new(recovery.Stats), Survey: p.Survey, Resolved: o.Resolved, Owned: func() int { return 1 },
 			Replicas: func() int { return 1 }, View: func() changestream.View { return changestream.View{} }, Ready: func() bool { return true }}))
 		go scrape(ctx, t)
 	}
@@ -124,7 +125,7 @@ func BenchmarkPerBatch(b *testing.B) {
 	s, ctx, now := t.Sink(func(changestream.Partition) changestream.Sink { return nothing{} })(changestream.Partition{}), b.Context(), time.Now()
 	for b.Loop() {
 		check(b, s.Flush(ctx, changestream.Mark{Position: now}))
-		t.Published(16, now)
+		t.Published(16, now, nil)
 	}
 }
 
@@ -132,6 +133,8 @@ func BenchmarkPerBatch(b *testing.B) {
 type nothing struct{}
 
 func (nothing) Change(*changestream.DataChangeRecord) error { return nil }
+
+func (nothing) MovedIn(time.Time, []changestream.PartitionToken) {}
 
 func (nothing) Flush(context.Context, changestream.Mark) error { return nil }
 

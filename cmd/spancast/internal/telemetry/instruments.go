@@ -50,6 +50,17 @@ const (
 	Subscriptions      = "spancast.subscriptions"
 	BufferBytes        = "spancast.buffer.bytes"
 	BufferLimit        = "spancast.buffer.limit"
+	RecoveryRunning    = "spancast.recovery.running"
+	RecoveryLive       = "spancast.recovery.live"
+	RecoveryWaiting    = "spancast.recovery.waiting"
+	RecoveryBuffer     = "spancast.recovery.buffer"
+	RecoveryAccepted   = "spancast.recovery.accepted"
+	RecoveryRefused    = "spancast.recovery.refused"
+	RecoveryEnded      = "spancast.recovery.ended"
+	RecoveryMessages   = "spancast.recovery.messages"
+	RecoveryBytes      = "spancast.recovery.bytes"
+	QueueBytes         = "spancast.queue.bytes"
+	SubscribersCut     = "spancast.subscribers.cut"
 	ConfigReloads      = "spancast.config.reloads"
 	PublishLag         = "spancast.publish.lag"
 	ReadLag            = "spancast.read.lag"
@@ -86,6 +97,17 @@ func Instruments() []Instrument {
 		{Subscriptions, Gauge, "{subscription}", "subscriptions that are active", ""},
 		{BufferBytes, Gauge, "By", "bytes held between Spanner and the socket", ""},
 		{BufferLimit, Gauge, "By", "most bytes that may be held there", ""},
+		{RecoveryRunning, Gauge, "{answer}", "replays and snapshots that are worked on", ""},
+		{RecoveryLive, Gauge, "{answer}", "replays without end that have caught up", ""},
+		{RecoveryWaiting, Gauge, "{answer}", "replays and snapshots that wait for their turn", ""},
+		{RecoveryBuffer, Gauge, "By", "bytes held for replays and snapshots", ""},
+		{RecoveryAccepted, Counter, "{answer}", "requests for replays and snapshots that were accepted", ""},
+		{RecoveryRefused, Counter, "{request}", "requests at the recovery endpoint that were refused", ""},
+		{RecoveryEnded, Counter, "{answer}", "replays and snapshots that have ended, by reason", "reason"},
+		{RecoveryMessages, Counter, "{message}", "changes and rows sent for replays and snapshots", ""},
+		{RecoveryBytes, Counter, "By", "bytes of the frames of those", ""},
+		{QueueBytes, Gauge, "By", "bytes of bodies from 8 KiB that wait in the queues of subscribers, each counted once", ""},
+		{SubscribersCut, Counter, "{connection}", "connections that were ended because too much of those waited for their subscribers", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
 		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
 		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival; one value a millisecond and partition at most", ""},

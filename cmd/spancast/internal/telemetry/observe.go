@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/publisher"
+	"github.com/spancast/spancast/recovery"
 )
 
 // maxTopics bounds the topics that metrics tell apart.
@@ -20,6 +22,7 @@ const maxTopics = 50
 type Sources struct {
 	Stream    *changestream.Stats
 	Publisher *publisher.Stats
+	Recovery  *recovery.Stats // of none: zeros
 	Survey    func() publisher.Survey
 	Resolved  func() (own, fleet time.Time)
 	Owned     func() int
@@ -37,6 +40,9 @@ type gauge func() (value float64, known bool)
 
 // Observe makes the numbers of src visible.
 func (t *Telemetry) Observe(src Sources) error {
+	for _, reason := range recovery.Reasons() { // they show from the beginning
+		t.recoveries.Add(context.Background(), 0, metric.WithAttributes(attribute.String("reason", reason)))
+	}
 	return errors.Join(t.labelled(src), t.observe(src.counters(), src.gauges()))
 }
 
@@ -99,21 +105,25 @@ func instrument(name string) Instrument {
 }
 
 func (src *Sources) counters() map[string]func() int64 {
-	s, p := src.Stream, src.Publisher
+	s, p, r := src.Stream, src.Publisher, src.Recovery
 	return map[string]func() int64{
 		Records: s.Records.Load, Heartbeats: s.Heartbeats.Load, Duplicates: s.Duplicates.Load, Queries: s.Queries.Load,
 		QueryRetries: s.Retries.Load, QueryEarlyEnds: s.EarlyEnds.Load, QueryStalls: s.Stalls.Load, Gaps: s.Gaps.Load, LeasesLost: s.LeasesLost.Load,
-		MessagesSent:    func() int64 { return int64(p.Messages.Load()) },
-		MessageBytes:    func() int64 { return int64(p.Bytes.Load()) },
-		MessagesDropped: func() int64 { return int64(p.Slow.Load()) },
-		BatchesFenced:   func() int64 { return int64(p.Fenced.Load()) },
+		MessagesSent: signed(&p.Messages), MessageBytes: signed(&p.Bytes), MessagesDropped: signed(&p.Slow), BatchesFenced: signed(&p.Fenced),
+		RecoveryAccepted: signed(&r.Requests), RecoveryRefused: signed(&r.Refused), RecoveryMessages: signed(&r.Changes), RecoveryBytes: signed(&r.Bytes),
+		SubscribersCut: signed(&p.Cut),
 	}
 }
+
+// signed reads a counter as OpenTelemetry wants it.
+func signed(n *atomic.Uint64) func() int64 { return func() int64 { return int64(n.Load()) } }
 
 func (src *Sources) gauges() map[string]gauge {
 	own := func() time.Time { at, _ := src.Resolved(); return at }
 	fleet := func() time.Time { _, at := src.Resolved(); return at }
 	number := func(f func() float64) gauge { return func() (float64, bool) { return f(), true } }
+	level := func(n *atomic.Int64) gauge { return number(func() float64 { return float64(n.Load()) }) }
+	r := src.Recovery
 	return map[string]gauge{
 		WatermarkAge:      age(own),
 		FleetWatermarkAge: age(fleet),
@@ -125,9 +135,11 @@ func (src *Sources) gauges() map[string]gauge {
 		PartitionsOwned: number(func() float64 { return float64(src.Owned()) }),
 		Orphaned:        number(func() float64 { return float64(orphaned(src.View())) }),
 		Replicas:        number(func() float64 { return float64(src.Replicas()) }),
-		Subscriptions:   number(func() float64 { return float64(src.Publisher.Subscriptions.Load()) }),
-		BufferBytes:     number(func() float64 { return float64(src.Publisher.Buffered.Load()) }),
+		Subscriptions:   level(&src.Publisher.Subscriptions),
+		BufferBytes:     level(&src.Publisher.Buffered),
 		BufferLimit:     number(func() float64 { return float64(src.MaxBuffer) }),
+		RecoveryRunning: level(&r.Running), RecoveryLive: level(&r.Live), RecoveryWaiting: level(&r.Waiting), RecoveryBuffer: level(&r.Buffered),
+		QueueBytes: level(&src.Publisher.Queued),
 	}
 }
 

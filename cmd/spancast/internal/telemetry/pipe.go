@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/publisher"
 )
 
 // sampleEvery is how long a histogram of the pipe rests after a value: under load
@@ -16,20 +16,19 @@ import (
 const sampleEvery = time.Millisecond
 
 // Published measures a batch that was handed to the socket: how many messages,
-// and the commit timestamp of the last. It is for one goroutine.
-func (t *Telemetry) Published(messages int, last time.Time) {
+// the commit timestamp of the last, and the trace that Tracer began, nil if there
+// is none. It is for one goroutine.
+func (t *Telemetry) Published(messages int, last time.Time, of publisher.Trace) {
 	now := time.Now()
-	if t.traces == nil && now.Sub(t.published) < sampleEvery {
+	traced, _ := of.(*batchTrace)
+	if traced == nil && now.Sub(t.published) < sampleEvery {
 		return
 	}
 	t.published = now
 	ctx := context.Background()
-	if t.traces != nil {
-		// The span lasts from the commit to the socket.
-		var span trace.Span
-		ctx, span = t.tracer.Start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer), trace.WithTimestamp(last), trace.WithAttributes(
-			attribute.String("messaging.system", "zeromq"), attribute.String("messaging.operation.type", "send"), attribute.Int("messaging.batch.message_count", messages)))
-		defer span.End(trace.WithTimestamp(now))
+	if traced != nil {
+		ctx = trace.ContextWithSpan(ctx, traced.span)
+		traced.end(ctx, t.tracer, messages, now)
 	}
 	t.publishLag.Record(ctx, max(0, now.Sub(last).Seconds()))
 }

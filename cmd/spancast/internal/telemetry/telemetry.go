@@ -48,13 +48,14 @@ type Options struct {
 type Telemetry struct {
 	registry *prometheus.Registry
 	metrics  *sdkmetric.MeterProvider
+	spanner  *sdkmetric.MeterProvider // of Spanner's client alone, as that wants it
 	traces   *sdktrace.TracerProvider // nil unless asked for
 	tracer   trace.Tracer
 	meter    metric.Meter
 	log      *slog.Logger
 
 	publishLag, readLag, commits, views metric.Float64Histogram
-	reloads                             metric.Int64Counter
+	reloads, recoveries                 metric.Int64Counter
 	published                           time.Time // when publishLag got a value; the publisher's
 }
 
@@ -82,23 +83,32 @@ func Open(ctx context.Context, o Options) (*Telemetry, error) {
 	return t, t.instruments()
 }
 
-func (t *Telemetry) openMetrics(ctx context.Context, who *resource.Resource) error {
-	options := []sdkmetric.Option{sdkmetric.WithResource(who)}
+func (t *Telemetry) openMetrics(ctx context.Context, who *resource.Resource) (err error) {
+	if t.metrics, err = t.provider(ctx, who); err != nil {
+		return err
+	}
+	t.meter = t.metrics.Meter(scope)
+	t.spanner, err = t.provider(ctx, who, spannerOptions()...)
+	return err
+}
+
+// provider makes a provider that is seen at /metrics, and sent where the standard
+// variables say.
+func (t *Telemetry) provider(ctx context.Context, who *resource.Resource, options ...sdkmetric.Option) (*sdkmetric.MeterProvider, error) {
+	options = append(options, sdkmetric.WithResource(who))
 	reader, err := t.prometheus()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options = append(options, sdkmetric.WithReader(reader))
 	if asked("METRICS") && os.Getenv("OTEL_METRICS_EXPORTER") != "prometheus" { // which is there anyway
 		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return fmt.Errorf("OTEL_METRICS_EXPORTER: %w", err)
+			return nil, fmt.Errorf("OTEL_METRICS_EXPORTER: %w", err)
 		}
 		options = append(options, sdkmetric.WithReader(push))
 	}
-	t.metrics = sdkmetric.NewMeterProvider(options...)
-	t.meter = t.metrics.Meter(scope)
-	return nil
+	return sdkmetric.NewMeterProvider(options...), nil
 }
 
 // prometheus makes a reader that shows in the registry.
@@ -140,9 +150,12 @@ func (t *Telemetry) instruments() error {
 		made[i.Name], faults = h, append(faults, err)
 	}
 	t.publishLag, t.readLag, t.commits, t.views = made[PublishLag], made[ReadLag], made[CheckpointDuration], made[StoreReadDuration]
-	var err error
-	t.reloads, err = t.meter.Int64Counter(ConfigReloads, metric.WithUnit("{reload}"), metric.WithDescription("configuration files that changed, by result"))
-	return errors.Join(append(faults, err)...)
+	for name, to := range map[string]*metric.Int64Counter{ConfigReloads: &t.reloads, RecoveryEnded: &t.recoveries} {
+		i := instrument(name)
+		c, err := t.meter.Int64Counter(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc))
+		*to, faults = c, append(faults, err)
+	}
+	return errors.Join(faults...)
 }
 
 // Handler answers /metrics, in OpenMetrics with exemplars for who asks for it.
@@ -168,5 +181,5 @@ func (t *Telemetry) Close(ctx context.Context) error {
 	if t.traces != nil {
 		faults = append(faults, t.traces.Shutdown(ctx))
 	}
-	return errors.Join(append(faults, t.metrics.Shutdown(ctx))...)
+	return errors.Join(append(faults, t.metrics.Shutdown(ctx), t.spanner.Shutdown(ctx))...)
 }

@@ -202,7 +202,7 @@ func serve(t *testing.T, s *Server) string {
 func empty() Status {
 	return Status{Now: time.Now().UTC(), Version: "test", Command: "serve", Database: "projects/p/instances/i/databases/d", Stream: "S",
 		Replica: Self{ID: "a", Since: time.Now(), Reasons: []string{}, Publish: []string{}}, Replicas: []Replica{}, Partitions: []Partition{},
-		Topics: []Topic{}, Subscriptions: []Subscription{}, Recoveries: []Recovery{}, Problems: []Problem{}, Config: []Setting{}, Buffer: Buffer{Limit: 1 << 20}}
+		Topics: []Topic{}, Subscriptions: []Subscription{}, Subscribers: []Subscriber{}, Audiences: []Audience{}, Recoveries: []Recovery{}, Problems: []Problem{}, Config: []Setting{}, Buffer: Buffer{Limit: 1 << 20}}
 }
 
 // family makes a status of n partitions that live, and their parents, of a fleet
@@ -291,7 +291,9 @@ func TestPage_ForEverybody(t *testing.T) {
 			s.Totals.Dropped, s.Replicas[1].Alive = 3, false
 			s.Problems = []Problem{{At: time.Now(), Level: "warn", Message: "slow", Advice: "wait", Detail: "a=b", Count: 1}}
 			s.Config = []Setting{{Name: "SPANCAST_X", Value: "1", Source: "default"}, {Name: "SPANCAST_Y", Source: "environment"}}
-			s.Recoveries = []Recovery{{Identity: "alice", Kind: "replay", State: "running", Sent: 12}}
+			s.Recoveries = recoveries()
+			s.Subscribers = []Subscriber{{Address: "10.0.0.9:40112", Prefixes: []string{"Orders/"}, Since: time.Now()}}
+			s.Audiences = []Audience{{Name: "sales", Subscribers: 1, Dropped: 2}, {Name: "all"}}
 			return s
 		}), 1280, 900, theme(name))
 		p.shows("ready", "ready")

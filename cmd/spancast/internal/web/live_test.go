@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -163,7 +162,7 @@ func TestServe_AnswersOverHTTP(t *testing.T) {
 	if _, body := request(t, "GET", url+"/v1/endpoints", ""); json.Unmarshal([]byte(body), &hello) != nil || hello.Endpoints[0].Publish[0] != replica.Endpoint {
 		t.Errorf("endpoints: %s", body)
 	}
-	standing(t, url)
+	s.standing(url)
 	everyInstrument(t, url)
 	r, _ := request(t, "GET", url+"/", "")
 	for header, want := range map[string]string{"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store"} {
@@ -184,24 +183,35 @@ func TestServe_AnswersOverHTTP(t *testing.T) {
 	replica.Stop()
 }
 
-// standing waits until /v1/status knows this replica, its partitions and topics.
-func standing(t *testing.T, url string) {
-	t.Helper()
+// status waits until /v1/status is as it should be.
+func (s *shop) status(url, what string, is func(Status) bool) {
+	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); ; <-tick.C {
 		var status Status
-		_, body := request(t, "GET", url+"/v1/status", "")
-		if err := json.Unmarshal([]byte(body), &status); err != nil || status.Totals.Messages != 1 || !status.Replica.Ready || status.Resolved.Own == nil {
-			t.Fatalf("status: %s, %v", body, err)
+		_, body := request(s.t, "GET", url+"/v1/status", "")
+		if err := json.Unmarshal([]byte(body), &status); err != nil {
+			s.t.Fatalf("status: %s, %v", body, err)
 		}
-		if len(status.Topics) == 3 && len(status.Replicas) == 1 && status.Replicas[0].Self && status.Replicas[0].Partitions > 0 && len(status.Partitions) > 0 && status.Partitions[0].Owner != "" {
+		if is(status) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("status: %s", body)
+			s.t.Fatalf("waited in vain for %s: %s", what, body)
 		}
 	}
+}
+
+// standing waits until /v1/status knows this replica, its partitions and topics.
+func (s *shop) standing(url string) {
+	s.t.Helper()
+	s.status(url, "all to be known", func(status Status) bool {
+		if status.Totals.Messages != 1 || !status.Replica.Ready || status.Resolved.Own == nil {
+			s.t.Fatalf("status: %+v", status)
+		}
+		return len(status.Topics) == 3 && len(status.Replicas) == 1 && status.Replicas[0].Self && status.Replicas[0].Partitions > 0 && len(status.Partitions) > 0 && status.Partitions[0].Owner != ""
+	})
 }
 
 // everyInstrument holds /metrics to the list of instruments, and back.
@@ -253,44 +263,4 @@ func levels(t *testing.T, replica *harness.Replica, url string) {
 	replica.Logged(`"message":"the log level was changed","from":"DEBUG","to":"INFO"`)
 	replica.Signal(syscall.SIGUSR1)
 	replica.Logged(`"message":"the log level was changed","from":"INFO","to":"DEBUG"`)
-}
-
-// TestServe_SendsMetricsAndSpans where the standard variables of OpenTelemetry
-// say, without being asked.
-func TestServe_SendsMetricsAndSpans(t *testing.T) {
-	got := make(chan string, 1000)
-	collector := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		for _, name := range []string{"spancast.messages.sent", "checkpoint", "publish", "lease view"} {
-			if bytes.Contains(body, []byte(name)) {
-				select {
-				case got <- r.URL.Path + " " + name:
-				default:
-				}
-			}
-		}
-	})}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go collector.Serve(l)
-	t.Cleanup(func() { collector.Close() })
-	s := newShop(t)
-	replica, _ := s.serve("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+l.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf",
-		"OTEL_METRIC_EXPORT_INTERVAL", "200", "OTEL_BSP_SCHEDULE_DELAY", "200")
-	sub := harness.Subscribe(t, []string{replica.Endpoint}, "")
-	sub.Reading()
-	sub.Resolved(s.insert(1))
-	want := map[string]bool{"/v1/metrics spancast.messages.sent": true, "/v1/traces checkpoint": true, "/v1/traces publish": true, "/v1/traces lease view": true}
-	deadline := time.After(patience)
-	for len(want) > 0 {
-		select {
-		case what := <-got:
-			delete(want, what)
-		case <-deadline:
-			t.Fatalf("did not come: %v", want)
-		}
-	}
-	replica.Stop()
 }

@@ -24,6 +24,8 @@ type Status struct {
 	Partitions    []Partition    `json:"partitions"`
 	Topics        []Topic        `json:"topics"`
 	Subscriptions []Subscription `json:"subscriptions"`
+	Subscribers   []Subscriber   `json:"subscribers"`
+	Audiences     []Audience     `json:"audiences"`
 	Recoveries    []Recovery     `json:"recoveries"`
 	Problems      []Problem      `json:"problems"`
 	Config        []Setting      `json:"config"`
@@ -60,6 +62,9 @@ type Totals struct {
 	Gaps          int64 `json:"gaps"`
 	LeasesLost    int64 `json:"leases_lost"`
 	Fenced        int64 `json:"fenced"`
+	Recoveries    int64 `json:"recoveries"` // that were accepted
+	Refused       int64 `json:"recoveries_refused"`
+	Recovered     int64 `json:"recovered"` // changes and rows that were sent for them
 }
 
 // Buffer is what is held between Spanner and the socket, in bytes.
@@ -107,21 +112,53 @@ type Topic struct {
 	Count uint64 `json:"count"`
 }
 
-// A Subscription is a prefix and how many are subscribed to it. Who they are is
-// known where they have to say so.
+// A Subscription is a prefix and how many are subscribed to it.
 type Subscription struct {
-	Prefix     string   `json:"prefix"`
-	Count      int      `json:"count"`
-	Identities []string `json:"identities,omitempty"`
+	Prefix string `json:"prefix"`
+	Count  int    `json:"count"`
 }
 
-// A Recovery is a replay or snapshot that runs, or waits to.
+// A Subscriber is a connection to this replica over which somebody subscribed.
+type Subscriber struct {
+	Identity string    `json:"identity,omitempty"` // known where they have to say who they are
+	Address  string    `json:"address"`
+	Audience string    `json:"audience,omitempty"`
+	Since    time.Time `json:"since"`
+	Prefixes []string  `json:"prefixes"`
+	More     int       `json:"more_prefixes,omitempty"`
+	Unsent   int       `json:"unsent_bytes"` // that its machine has not taken yet
+}
+
+// An Audience is those who see the same topics. Losses are counted for all of
+// them together: ZeroMQ does not tell whose queue was full.
+type Audience struct {
+	Name        string `json:"name"`
+	Subscribers int    `json:"subscribers"`
+	Dropped     uint64 `json:"dropped"`
+}
+
+// A Recovery is a replay or snapshot at this replica that is under way, or waits
+// for its turn.
 type Recovery struct {
-	Identity string    `json:"identity"`
-	Kind     string    `json:"kind"`
-	State    string    `json:"state"`
+	Identity string    `json:"identity,omitempty"`
+	ID       string    `json:"id"`               // as the client chose it
+	Kind     string    `json:"kind"`             // replay, follow or snapshot
+	State    string    `json:"state"`            // waiting, running, stalled, live or ending
+	Before   int       `json:"before,omitempty"` // requests whose turn comes first
+	What     []string  `json:"what"`             // topic prefixes, or tables
+	From     string    `json:"from,omitempty"`
+	To       string    `json:"to,omitempty"`
+	Reached  string    `json:"reached,omitempty"` // commit timestamp up to which it was sent
 	Since    time.Time `json:"since"`
 	Sent     uint64    `json:"sent"`
+	Bytes    uint64    `json:"bytes"`
+	Credit   Credit    `json:"credit"`
+}
+
+// Credit is what a client is still ready to receive.
+type Credit struct {
+	Messages int64 `json:"messages"`
+	Bytes    int64 `json:"bytes"`
 }
 
 // A Problem is a warning or error that was logged lately.

@@ -127,15 +127,40 @@ function tables() {
     name.append(el('div', { class: 'note' }, endpoints.join(', ')));
     return el('tr', {}, name, el('td', { class: 'num' }, count(n) + (capacity ? ' of ' + capacity : '')), el('td', { class: 'num' }, seen));
   });
-  rows('subscriptions', s.subscriptions.slice(0, 12), 'Nobody is subscribed here.', x => el('tr', {},
-    el('td', {}, el('code', {}, x.prefix === '' ? '(everything)' : x.prefix), el('div', { class: 'note' }, (x.identities || []).join(', '))), el('td', { class: 'num' }, count(x.count))));
-  $('recoveries-box').hidden = s.recoveries.length === 0;
-  rows('recoveries', s.recoveries, 'None.', r => el('tr', {}, el('td', {}, r.identity || '–'), el('td', {}, r.kind + ', ' + r.state), el('td', { class: 'num' }, count(r.sent))));
+  rows('subscriptions', s.subscriptions.slice(0, 25), 'Nobody is subscribed here.', x => el('tr', {},
+    el('td', {}, topic(x.prefix)), el('td', { class: 'num' }, count(x.count))));
+  clients(s, at);
   problems(s.problems);
   rows('config', s.config, 'Nothing.', c => el('tr', {}, el('td', {}, el('code', {}, c.name)), el('td', {}, c.value === '' ? el('span', { class: 'dim' }, 'empty') : c.value), el('td', { class: 'dim' }, c.source)));
   if ($('d-counters').open) rows('counters', Object.entries(s.totals), 'Nothing.', ([k, v]) => el('tr', {}, el('th', { scope: 'row' }, k.replaceAll('_', ' ')), el('td', { class: 'num' }, count(v))));
   partitionTable();
 }
+
+const topic = prefix => el('code', {}, prefix === '' ? '(everything)' : prefix);
+const list = (prefixes, more) => prefixes.flatMap((p, i) => i ? [', ', topic(p)] : [topic(p)]).concat(more ? [` and ${count(more)} more`] : []);
+
+// clients shows who is connected, and what is replayed to whom.
+const shownClients = 25;
+function clients(s, at) {
+  const since = t => seconds((at - Date.parse(t)) / 1000);
+  const who = (x, note) => el('td', {}, x.identity ? el('b', {}, x.identity) : el('code', {}, x.address || x.id), el('div', { class: 'note' }, note));
+  rows('subscribers', s.subscribers.slice(0, shownClients).map(x => [x, x.unsent_bytes > 65536 ? bytes(x.unsent_bytes) : '–']), 'Nobody has subscribed here.', ([x, unread]) => el('tr', {},
+    who(x, [x.identity && x.address, x.audience && x.audience !== 'everyone' && 'audience ' + x.audience, 'since ' + clock(x.since)].filter(Boolean).join(', ')),
+    el('td', {}, ...list(x.prefixes, x.more_prefixes)), el('td', { class: 'num' }, unread)));
+  const all = s.audiences.reduce((n, a) => n + a.subscribers, 0), hidden = all - Math.min(s.subscribers.length, shownClients);
+  put('n-subscribers', hidden > 0 ? `${count(hidden)} more; those with most unread are shown.` : '');
+  $('audiences-box').hidden = s.audiences.length < 2;
+  rows('audiences', s.audiences, 'None.', a => el('tr', {}, el('td', {}, a.name), el('td', { class: 'num' }, count(a.subscribers)), el('td', { class: 'num' }, count(a.dropped))));
+  const state = { waiting: r => r.before === undefined ? 'next in line' : `in line, ${count(r.before)} before it`, stalled: () => 'waits for its client', live: () => 'live' };
+  rows('recoveries', s.recoveries.slice(0, shownClients).map(r => [r, since(r.since)]), 'No replay or snapshot is in progress here.', ([r, lasts]) => el('tr', {},
+    who(r, (r.identity ? r.id + ', ' : '') + 'for ' + lasts), el('td', {}, r.kind + ' of ', ...(r.what.length ? list(r.what) : ['all tables'])),
+    el('td', {}, (state[r.state] || (() => r.state))(r)), el('td', {}, instant(r.from)), el('td', {}, r.reached ? instant(r.reached) : '–'),
+    el('td', { class: 'num' }, count(r.sent)), el('td', { class: 'num' }, r.credit.messages > 1e12 ? 'plenty' : count(r.credit.messages))));
+  put('n-recoveries', `${count(s.totals.recoveries)} accepted and ${count(s.totals.recoveries_refused)} refused since the start, ${count(s.totals.recovered)} ${plural(s.totals.recovered, 'message')} sent for them.`);
+}
+
+// instant shortens a commit timestamp or version for people.
+const instant = t => !t ? 'now' : /^\d{4}-\d\d-\d\dT/.test(t) ? t.slice(0, 10) === new Date(now()).toISOString().slice(0, 10) ? t.slice(11, 23) : t.slice(0, 19).replace('T', ' ') : t;
 
 function swatch(owner) {
   const i = el('i', { 'aria-hidden': 'true' });

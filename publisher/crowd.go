@@ -1,0 +1,88 @@
+package publisher
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spancast/spancast/access"
+)
+
+// A crowd is who is connected to the socket of an audience and has asked for
+// something, by the descriptors of the connections. libzmq does not tell of their
+// ends; a descriptor that leads to somebody else, or nowhere, does.
+type crowd map[int]*connection
+
+// A connection is one subscriber, as far as it is known.
+type connection struct {
+	peer     string // address and port
+	identity string // empty without CURVE
+	since    time.Time
+	prefixes []string // at most maxPrefixes
+	more     int      // that it asked for besides
+}
+
+const (
+	// maxCrowd bounds the connections that are kept, and maxPrefixes the prefixes
+	// of each: anybody can ask for any.
+	maxCrowd    = 1000
+	maxPrefixes = 16
+)
+
+// note notes a subscription that began, or that was taken back over a connection
+// that goes on.
+func (c crowd) note(s subscription, now time.Time) {
+	fd, err := strconv.Atoi(s.fd)
+	if err != nil {
+		return // it ended with its connection
+	}
+	known := c[fd]
+	if peer := access.Peer(fd); known == nil || known.peer != peer {
+		if peer == "" || known == nil && len(c) >= maxCrowd {
+			return
+		}
+		known = &connection{peer: peer, identity: s.identity, since: now}
+		c[fd] = known
+	}
+	i := slices.Index(known.prefixes, s.prefix)
+	switch {
+	case s.on && i < 0 && len(known.prefixes) < maxPrefixes:
+		known.prefixes = append(known.prefixes, s.prefix)
+	case s.on && i < 0:
+		known.more++
+	case !s.on && i >= 0:
+		known.prefixes = slices.Delete(known.prefixes, i, i+1)
+	case !s.on && known.more > 0:
+		known.more--
+	}
+}
+
+// A Subscriber is a connection over which somebody subscribed.
+type Subscriber struct {
+	Audience string // empty if there is only one
+	Identity string // empty without CURVE
+	Peer     string // address and port
+	Since    time.Time
+	Prefixes []string
+	More     int // prefixes besides
+	// Unsent is how many bytes the system holds that the subscriber's machine
+	// has not taken; much of it for long means that it is too slow.
+	Unsent int
+}
+
+// look returns who is still there, those for whom most is waiting first.
+func (c crowd) look(audience string) (out []Subscriber) {
+	for fd, known := range c {
+		if access.Peer(fd) != known.peer {
+			delete(c, fd)
+			continue
+		}
+		out = append(out, Subscriber{Audience: audience, Identity: known.identity, Peer: known.peer, Since: known.since,
+			Prefixes: slices.Clone(known.prefixes), More: known.more, Unsent: access.Unsent(fd)})
+	}
+	slices.SortFunc(out, func(a, b Subscriber) int {
+		return cmp.Or(cmp.Compare(b.Unsent, a.Unsent), cmp.Compare(a.Identity, b.Identity), a.Since.Compare(b.Since), cmp.Compare(a.Peer, b.Peer))
+	})
+	return out[:min(len(out), maxSurvey)]
+}
