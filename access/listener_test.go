@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -108,5 +109,31 @@ func TestShift_MovesPortsAndPaths(t *testing.T) {
 		if got := Shift(in, 0); got != in {
 			t.Errorf("%s becomes %s", in, got)
 		}
+	}
+}
+
+// TestListener_CountsWhoNeverSaysWhoHeIs: connections that end without a
+// handshake, or with faults in it.
+func TestListener_CountsWhoNeverSaysWhoHeIs(t *testing.T) {
+	alice := newKey(t)
+	g, log := newGate(t, policyOf(map[string]SecretKey{"alice": alice}), newKey(t))
+	d := open(t, g, log, everyone, true)
+	a := d.connect(alice)
+	a.hears()
+	for _, text := range []string{"", "GET / HTTP/1.1\r\n\r\n" + strings.Repeat("x", 100)} {
+		before := g.Stats().Dropped.Load()
+		c, err := net.Dial("tcp", strings.TrimPrefix(d.listener.Bound()[0].Endpoint, "tcp://"))
+		check(t, err)
+		defer c.Close()
+		_, err = c.Write([]byte(text))
+		check(t, err)
+		for end := time.Now().Add(patience); g.Stats().Dropped.Load() == before; a.hears() {
+			if time.Now().After(end) {
+				t.Fatalf("%q is not counted", text)
+			}
+		}
+	}
+	if n := g.Stats().Welcome.Load(); n != 1 {
+		t.Errorf("%d were let in", n)
 	}
 }
