@@ -120,7 +120,8 @@ func TestListener_CountsWhoNeverSaysWhoHeIs(t *testing.T) {
 	d := open(t, g, log, everyone, true)
 	a := d.connect(alice)
 	a.hears()
-	for _, text := range []string{"", "GET / HTTP/1.1\r\n\r\n" + strings.Repeat("x", 100)} {
+	greeting := "\xff" + strings.Repeat("\x00", 8) + "\x7f\x03\x00CURVE" + strings.Repeat("\x00", 47)
+	for what, text := range map[string]string{"silence": "", "a HELLO that is none": greeting + "\x04\xc8\x05HELLO" + strings.Repeat("\x00", 194)} {
 		before := g.Stats().Dropped.Load()
 		c, err := net.Dial("tcp", strings.TrimPrefix(d.listener.Bound()[0].Endpoint, "tcp://"))
 		check(t, err)
@@ -129,7 +130,7 @@ func TestListener_CountsWhoNeverSaysWhoHeIs(t *testing.T) {
 		check(t, err)
 		for end := time.Now().Add(patience); g.Stats().Dropped.Load() == before; a.hears() {
 			if time.Now().After(end) {
-				t.Fatalf("%q is not counted", text)
+				t.Fatalf("%s is not counted", what)
 			}
 		}
 	}

@@ -114,7 +114,7 @@ func Instruments() []Instrument {
 		{SubscribersCut, Counter, "{connection}", "connections that were ended because too much of those waited for their subscribers", ""},
 		{ConnectionsIn, Counter, "{connection}", "connections that were let in by their key", ""},
 		{ConnectionsRefused, Counter, "{connection}", "connections that were refused: unknown, other_domain, expired, banned or revoked keys", "reason"},
-		{HandshakesDropped, Counter, "{connection}", "connections that ended before their key was known: without a handshake in time, or with faults in it", ""},
+		{HandshakesDropped, Counter, "{connection}", "connections that ended before their key was known: without a handshake in time, or with one that is false", ""},
 		{SessionsEnded, Counter, "{session}", "sessions that were ended because their grant did, or because they asked for too much; all of their domain connect again", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
 		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
