@@ -117,8 +117,9 @@ fleet:
 	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
 
 # Everything that may go wrong, at random, for as long as CHAOS says, and a proof
-# that nothing was skipped, invented or reordered. CHAOS_SEED=N takes the events of
-# an earlier run. chaos-google is the same on Google's emulator.
+# that nothing was skipped, invented or reordered; in both dialects and partition
+# modes by turns, or those that CHAOS_DIALECT and CHAOS_MODE name. CHAOS_SEED=N takes
+# the events of an earlier arena. chaos-google is the same on Google's emulator.
 chaos:
 	CHAOS=$(or $(CHAOS),30m) $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
 

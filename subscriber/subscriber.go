@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	zmq "github.com/pebbe/zmq4"
 )
 
 // A Handler is called for every change, once, in commit order per key, by one
@@ -38,6 +41,12 @@ func New(o Options) (*Subscriber, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("subscriber options: %w", err)
 	}
+	if o.Enroll != nil && o.SecretKey == "" {
+		var err error
+		if _, o.SecretKey, err = zmq.NewCurveKeypair(); err != nil {
+			return nil, fmt.Errorf("make a CURVE key: %w", err)
+		}
+	}
 	return &Subscriber{opt: o}, nil
 }
 
@@ -58,8 +67,26 @@ func (s *Subscriber) Run(ctx context.Context, h Handler) error {
 	if err != nil {
 		return err
 	}
-	r := &run{Subscriber: s, handler: h, m: newMachine(cfg, from, s.opt.Log), epoch: s.opt.Clock()}
-	if r.z, err = openSockets(&s.opt, &cfg); err != nil {
+	k := keys{server: s.opt.ServerKey, secret: s.opt.SecretKey}
+	r := &run{Subscriber: s, handler: h, epoch: s.opt.Clock()}
+	if s.opt.Enroll != nil {
+		var in places
+		if r.member, in, err = join(ctx, &s.opt); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		k.server, k.of = in.ring()
+		r.enrolled = in
+		cfg.connect, cfg.recover = append(endpoints(in.publish), cfg.connect...), append(endpoints(in.recover), cfg.recover...)
+		keeping, stop := context.WithCancel(ctx)
+		defer r.member.end.Wait()
+		defer stop()
+		r.member.keep(keeping)
+	}
+	r.m = newMachine(cfg, from, s.opt.Log)
+	if r.z, err = openSockets(&s.opt, &cfg, k); err != nil {
 		return err
 	}
 	defer r.z.close()
@@ -100,6 +127,9 @@ type run struct {
 	ticked   instant
 	saved    instant
 	position string // that was saved, to save it once
+
+	member   *membership // nil without an enrolment
+	enrolled places      // as they were used last
 }
 
 const (
@@ -183,6 +213,9 @@ func (r *run) read(ctx context.Context, now instant) (idle bool, err error) {
 // tick lets time go on.
 func (r *run) tick(ctx context.Context, now instant) error {
 	r.ticked = now
+	if err := r.follow(); err != nil {
+		return err
+	}
 	r.m.tick(now)
 	if err := r.settle(ctx, now); err != nil {
 		return err
@@ -193,6 +226,32 @@ func (r *run) tick(ctx context.Context, now instant) error {
 		if err := r.save(ctx); err != nil {
 			r.opt.Log.Warn("cannot save the position, trying again", "error", err)
 		}
+	}
+	return nil
+}
+
+// follow goes where a renewed grant says.
+func (r *run) follow() error {
+	if r.member == nil {
+		return nil
+	}
+	select {
+	case in := <-r.member.news:
+		k := keys{secret: r.opt.SecretKey}
+		k.server, k.of = in.ring()
+		var left []string
+		for _, e := range endpoints(r.enrolled.publish) {
+			if !slices.Contains(endpoints(in.publish), e) {
+				left = append(left, e)
+			}
+		}
+		r.m.cfg.connect = append(endpoints(in.publish), r.opt.Connect...)
+		r.m.cfg.recover = append(endpoints(in.recover), r.opt.Recover...)
+		r.enrolled = in
+		if err := r.z.move(k, endpoints(in.publish), left); err != nil {
+			return fmt.Errorf("after a renewal: %w", err)
+		}
+	default:
 	}
 	return nil
 }
@@ -224,7 +283,7 @@ func (r *run) act(e effects) error {
 	}
 	for _, endpoint := range e.disconnect {
 		r.opt.Log.Debug("disconnecting", "endpoint", endpoint)
-		r.z.sub.Disconnect(endpoint)
+		r.z.disconnect(endpoint)
 	}
 	if e.ping {
 		if err := r.z.ping(); err != nil {
