@@ -16,7 +16,7 @@ RACE_NOT  := TestServe_MutableStreamOutlivesKills
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -89,6 +89,16 @@ soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
 
+# What telemetry costs: the pipe with and without, in one run.
+bench-telemetry:
+	$(GO) test -run '^$$' -bench 'Telemetry|PerBatch' -benchtime 100x ./cmd/spancast/internal/telemetry
+
+# What the status page costs: a replica with 1,000 partitions and somebody who looks,
+# and the time until a browser has painted.
+bench-page:
+	$(GO) test -run '^$$' -bench Page_ -benchtime 1x ./test
+	$(GO) test -run '^$$' -bench Paint -benchtime 20x ./cmd/spancast/internal/web
+
 # CURVE and audiences beside bare libzmq, and a thousand clients that connect.
 bench-access:
 	$(GO) test -run '^$$' -bench 'Curve|Audiences' -benchtime 500x ./publisher
@@ -140,7 +150,7 @@ deploy-test:
 image-test:
 	PRINT=1 deploy/docker/packages build | xargs dpkg -s >/dev/null
 	mkdir -p out/static
-	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run Dockerfile ./...
+	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -v -run Dockerfile ./...
 	SPANCAST_TEST_BINARY=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run 'TestServe_|TestTail_|TestForward_' ./test
 
 clean:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	zmq "github.com/pebbe/zmq4"
 )
 
 // A Handler is called for every change, once, in commit order per key, by one
@@ -38,6 +40,12 @@ func New(o Options) (*Subscriber, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("subscriber options: %w", err)
 	}
+	if o.Enroll != nil && o.SecretKey == "" {
+		var err error
+		if _, o.SecretKey, err = zmq.NewCurveKeypair(); err != nil {
+			return nil, fmt.Errorf("make a CURVE key: %w", err)
+		}
+	}
 	return &Subscriber{opt: o}, nil
 }
 
@@ -58,8 +66,17 @@ func (s *Subscriber) Run(ctx context.Context, h Handler) error {
 	if err != nil {
 		return err
 	}
-	r := &run{Subscriber: s, handler: h, m: newMachine(cfg, from, s.opt.Log), epoch: s.opt.Clock()}
-	if r.z, err = openSockets(&s.opt, &cfg); err != nil {
+	r := &run{Subscriber: s, handler: h, epoch: s.opt.Clock()}
+	k, leave, err := r.join(ctx, &cfg)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer leave()
+	r.m = newMachine(cfg, from, s.opt.Log)
+	if r.z, err = openSockets(&s.opt, &cfg, k); err != nil {
 		return err
 	}
 	defer r.z.close()
@@ -100,6 +117,9 @@ type run struct {
 	ticked   instant
 	saved    instant
 	position string // that was saved, to save it once
+
+	member   *membership // nil without an enrolment
+	enrolled places      // as they were used last
 }
 
 const (
@@ -183,6 +203,9 @@ func (r *run) read(ctx context.Context, now instant) (idle bool, err error) {
 // tick lets time go on.
 func (r *run) tick(ctx context.Context, now instant) error {
 	r.ticked = now
+	if err := r.follow(); err != nil {
+		return err
+	}
 	r.m.tick(now)
 	if err := r.settle(ctx, now); err != nil {
 		return err
@@ -224,7 +247,7 @@ func (r *run) act(e effects) error {
 	}
 	for _, endpoint := range e.disconnect {
 		r.opt.Log.Debug("disconnecting", "endpoint", endpoint)
-		r.z.sub.Disconnect(endpoint)
+		r.z.disconnect(endpoint)
 	}
 	if e.ping {
 		if err := r.z.ping(); err != nil {
