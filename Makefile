@@ -17,7 +17,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -89,6 +89,11 @@ SOAK ?= 5m
 soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
+
+# The attacks of docs/security.md, in full: half a million subscriptions, thousands
+# of half-open connections.
+attack:
+	SPANCAST_TEST_ATTACK=7 $(GO) test -count 1 -timeout 30m -run Attacks -v ./test
 
 # CURVE and audiences beside bare libzmq, and a thousand clients that connect.
 bench-access:
