@@ -17,7 +17,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -95,6 +95,16 @@ soak-subscriber:
 attack:
 	SPANCAST_TEST_ATTACK=7 $(GO) test -count 1 -timeout 30m -run Attacks -v ./test
 
+# What telemetry costs: the pipe with and without, in one run.
+bench-telemetry:
+	$(GO) test -run '^$$' -bench 'Telemetry|PerBatch' -benchtime 100x ./cmd/spancast/internal/telemetry
+
+# What the status page costs: a replica with 1,000 partitions and somebody who looks,
+# and the time until a browser has painted.
+bench-page:
+	$(GO) test -run '^$$' -bench Page_ -benchtime 1x ./test
+	$(GO) test -run '^$$' -bench Paint -benchtime 20x ./cmd/spancast/internal/web
+
 # CURVE and audiences beside bare libzmq, and a thousand clients that connect.
 bench-access:
 	$(GO) test -run '^$$' -bench 'Curve|Audiences' -benchtime 500x ./publisher
@@ -149,7 +159,7 @@ deploy-test:
 image-test:
 	PRINT=1 deploy/docker/packages build | xargs dpkg -s >/dev/null
 	mkdir -p out/static
-	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run Dockerfile ./...
+	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -v -run Dockerfile ./...
 	SPANCAST_TEST_BINARY=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run 'TestServe_|TestTail_|TestForward_' ./test
 
 clean:

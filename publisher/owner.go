@@ -79,8 +79,9 @@ func (o *owner) publish(b *batch) error {
 	}
 	o.stats.Messages.Add(uint64(len(b.entries)))
 	o.countSlow()
+	now := time.Now()
 	if o.opt.Observe != nil && len(b.entries) > 0 {
-		o.opt.Observe(len(b.entries), b.mark.Position, b.trace)
+		o.opt.Observe(now, len(b.entries), b.mark.Position, b.trace)
 	}
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
@@ -92,7 +93,7 @@ func (o *owner) publish(b *batch) error {
 		o.lineage.left(b.partition, b.mark.Position) // before those can go on
 	}
 	b.mark.Progress.Published(b.mark)
-	if now := time.Now(); now.Sub(o.looked) >= lookEvery {
+	if now.Sub(o.looked) >= lookEvery {
 		return o.look(now)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	"google.golang.org/grpc/codes"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/bootstrap"
@@ -112,7 +113,7 @@ const pageAddress = "127.0.0.1:8080"
 
 // serve runs the replicas, the workload and the subscriber, and ends all of them
 // when one but the second replica ends.
-func (o *Options) serve(ctx context.Context, cfg *config.Loaded, spanner string) error {
+func (o *Options) serve(ctx context.Context, cfg *config.Loaded, address string) error {
 	s, err := service.Open(ctx, cfg, o.Log, nil)
 	if err != nil {
 		return err
@@ -130,7 +131,7 @@ func (o *Options) serve(ctx context.Context, cfg *config.Loaded, spanner string)
 		go func() {
 			err := f(ctx)
 			cancel()
-			if err != nil && !errors.Is(err, context.Canceled) {
+			if err != nil && !errors.Is(err, context.Canceled) && spanner.ErrCode(err) != codes.Canceled {
 				results <- fmt.Errorf("%s: %w", what, err)
 			} else {
 				results <- nil
@@ -138,7 +139,7 @@ func (o *Options) serve(ctx context.Context, cfg *config.Loaded, spanner string)
 		}()
 	}
 	run("replica", s.Run)
-	run("second replica", func(ctx context.Context) error { return o.second(ctx, spanner) })
+	run("second replica", func(ctx context.Context) error { return o.second(ctx, address) })
 	began := time.Now()
 	run("workload", func(ctx context.Context) error { return workload(ctx, client, o.Rate) })
 	run("subscriber", func(ctx context.Context) error {

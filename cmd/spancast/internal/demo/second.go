@@ -17,8 +17,8 @@ import (
 // Second is what the second replica of a demo runs, in a process of its own, so
 // that it can be killed. It ends with in, which the first replica's process holds
 // open as long as it lives, and says on out where its page is.
-func Second(ctx context.Context, spanner string, in io.Reader, out io.Writer, log *slog.Logger) error {
-	cfg, err := configure(spanner)
+func Second(ctx context.Context, address string, in io.Reader, out io.Writer, log *slog.Logger) error {
+	cfg, err := configure(address)
 	if err != nil {
 		return err
 	}
@@ -41,26 +41,14 @@ func Second(ctx context.Context, spanner string, in io.Reader, out io.Writer, lo
 // killed.
 const secondPatience = 10 * time.Second
 
-// second starts the second replica and tells of it, until ctx is done. Its death
-// is part of the show, and no error.
-func (o *Options) second(ctx context.Context, spanner string) error {
-	program, err := os.Executable()
+// second runs the second replica and tells of it, until ctx is done. Its death is
+// part of the show, and no error; without it the show goes on.
+func (o *Options) second(ctx context.Context, address string) error {
+	cmd, in, out, err := start(address)
 	if err != nil {
-		return err
-	}
-	cmd := exec.Command(program, "demo", "--second", spanner)
-	cmd.Env = foreign(os.Environ())
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
+		o.Log.Warn("the second replica could not be started", "error", err)
+		<-ctx.Done()
+		return nil
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -86,6 +74,23 @@ func (o *Options) second(ctx context.Context, spanner string) error {
 		<-ended
 	}
 	return nil
+}
+
+// start starts the second replica.
+func start(address string) (cmd *exec.Cmd, in io.Closer, out io.Reader, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cmd = exec.Command(program, "demo", "--second", address)
+	cmd.Env, cmd.Stderr = foreign(os.Environ()), os.Stderr
+	if in, err = cmd.StdinPipe(); err != nil {
+		return nil, nil, nil, err
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		return nil, nil, nil, err
+	}
+	return cmd, in, out, cmd.Start()
 }
 
 // foreign is an environment without what is Spancast's.

@@ -51,6 +51,7 @@ type Telemetry struct {
 	spanner  *sdkmetric.MeterProvider // of Spanner's client alone, as that wants it
 	traces   *sdktrace.TracerProvider // nil unless asked for
 	tracer   trace.Tracer
+	batches  trace.Tracer // of batches that were chosen to be traced
 	meter    metric.Meter
 	log      *slog.Logger
 
@@ -61,7 +62,7 @@ type Telemetry struct {
 
 // Open starts telemetry. What the standard variables name need not answer.
 func Open(ctx context.Context, o Options) (*Telemetry, error) {
-	t := &Telemetry{registry: prometheus.NewRegistry(), log: o.Log, tracer: noop.NewTracerProvider().Tracer(scope)}
+	t := &Telemetry{registry: prometheus.NewRegistry(), log: o.Log, tracer: noop.NewTracerProvider().Tracer(scope), batches: noop.NewTracerProvider().Tracer(scope)}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	who, err := resource.New(ctx, resource.WithAttributes(
 		attribute.String("service.name", o.Service), attribute.String("service.version", o.Version), attribute.String("service.instance.id", o.Instance),
@@ -77,8 +78,10 @@ func Open(ctx context.Context, o Options) (*Telemetry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("OTEL_TRACES_EXPORTER: %w", err)
 		}
-		t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(who), sdktrace.WithBatcher(exporter))
+		batcher := sdktrace.NewBatchSpanProcessor(exporter)
+		t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(who), sdktrace.WithSpanProcessor(batcher))
 		t.tracer = t.traces.Tracer(scope)
+		t.batches = sdktrace.NewTracerProvider(sdktrace.WithResource(who), sdktrace.WithSpanProcessor(batcher), sdktrace.WithSampler(sdktrace.AlwaysSample())).Tracer(scope)
 	}
 	return t, t.instruments()
 }

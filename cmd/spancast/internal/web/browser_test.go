@@ -61,7 +61,8 @@ var usedBrowser atomic.Bool
 // A tab is a page in the browser, and what it complained about.
 type tab struct {
 	context.Context
-	t      *testing.T
+	t      testing.TB
+	shut   func() // closes it before the test ends
 	mu     sync.Mutex
 	faults []string
 	lost   bool // whether requests that fail are expected
@@ -69,7 +70,7 @@ type tab struct {
 
 // open opens a page in a tab of a size. It fails the test at the end if the page
 // had errors. Without a browser the test is skipped, except in CI.
-func open(t *testing.T, url string, width, height int64, actions ...chromedp.Action[chromedp.Void]) *tab {
+func open(t testing.TB, url string, width, height int64, actions ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	usedBrowser.Store(true)
 	browser, err := chromium()
@@ -81,13 +82,12 @@ func open(t *testing.T, url string, width, height int64, actions ...chromedp.Act
 	}
 	ctx, cancel := chromedp.NewContext(browser)
 	ctx, stop := context.WithTimeout(ctx, 2*patience)
-	p := &tab{Context: ctx, t: t}
+	p := &tab{Context: ctx, t: t, shut: func() { stop(); cancel() }}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		stop()
-		cancel()
+		p.shut()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, f := range p.faults {
@@ -169,7 +169,7 @@ func theme(name string) chromedp.Action[chromedp.Void] {
 }
 
 // serveStatus serves a status that a test makes up.
-func serveStatus(t *testing.T, status func() Status) string {
+func serveStatus(t testing.TB, status func() Status) string {
 	t.Helper()
 	none := func() []string { return nil }
 	var messages atomic.Int64
@@ -184,7 +184,7 @@ func serveStatus(t *testing.T, status func() Status) string {
 	return serve(t, s)
 }
 
-func serve(t *testing.T, s *Server) string {
+func serve(t testing.TB, s *Server) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
