@@ -16,7 +16,7 @@ RACE_NOT  := TestServe_MutableStreamOutlivesKills
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -94,6 +94,11 @@ SOAK ?= 5m
 soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
+
+# The attacks of docs/security.md, in full: half a million subscriptions, thousands
+# of half-open connections.
+attack:
+	SPANCAST_TEST_ATTACK=7 $(GO) test -count 1 -timeout 30m -run Attacks -v ./test
 
 # What telemetry costs: the pipe with and without, in one run.
 bench-telemetry:
