@@ -17,7 +17,7 @@ FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -90,6 +90,16 @@ soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
 
+# What telemetry costs: the pipe with and without, in one run.
+bench-telemetry:
+	$(GO) test -run '^$$' -bench 'Telemetry|PerBatch' -benchtime 100x ./cmd/spancast/internal/telemetry
+
+# What the status page costs: a replica with 1,000 partitions and somebody who looks,
+# and the time until a browser has painted.
+bench-page:
+	$(GO) test -run '^$$' -bench Page_ -benchtime 1x ./test
+	$(GO) test -run '^$$' -bench Paint -benchtime 20x ./cmd/spancast/internal/web
+
 # CURVE and audiences beside bare libzmq, and a thousand clients that connect.
 bench-access:
 	$(GO) test -run '^$$' -bench 'Curve|Audiences' -benchtime 500x ./publisher
@@ -107,8 +117,9 @@ fleet:
 	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
 
 # Everything that may go wrong, at random, for as long as CHAOS says, and a proof
-# that nothing was skipped, invented or reordered. CHAOS_SEED=N takes the events of
-# an earlier run. chaos-google is the same on Google's emulator.
+# that nothing was skipped, invented or reordered; in both dialects and partition
+# modes by turns, or those that CHAOS_DIALECT and CHAOS_MODE name. CHAOS_SEED=N takes
+# the events of an earlier arena. chaos-google is the same on Google's emulator.
 chaos:
 	CHAOS=$(or $(CHAOS),30m) $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
 
@@ -143,7 +154,7 @@ deploy-test:
 image-test:
 	PRINT=1 deploy/docker/packages build | xargs dpkg -s >/dev/null
 	mkdir -p out/static
-	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run Dockerfile ./...
+	cd deploy/test && SPANCAST_IMAGE_TEST=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -v -run Dockerfile ./...
 	SPANCAST_TEST_BINARY=$(CURDIR)/out/static/spancast $(GO) test -count 1 -timeout 20m -run 'TestServe_|TestTail_|TestForward_' ./test
 
 clean:

@@ -95,8 +95,10 @@ func (p *Policy) Shared() *Audience {
 // and every identity belongs to it.
 const Everyone = "everyone"
 
-// DefaultLifetime and MaxLifetime bound how long an enrolled key is good.
+// Bounds of how long an enrolled key is good, and how long it is if nothing is
+// said. Whoever is enrolled asks again at half of it.
 const (
+	MinLifetime     = 10 * time.Second
 	DefaultLifetime = time.Hour
 	MaxLifetime     = 24 * time.Hour
 )
@@ -240,8 +242,8 @@ func (p *Policy) checkRule(f *faults, i int) {
 	if r.Lifetime == 0 {
 		r.Lifetime = DefaultLifetime
 	}
-	if r.Lifetime < time.Minute || r.Lifetime > MaxLifetime {
-		f.add("%s: lifetime %s is not between 1m and 24h", where, r.Lifetime)
+	if r.Lifetime < MinLifetime || r.Lifetime > MaxLifetime {
+		f.add("%s: lifetime %s is not between 10s and 24h", where, r.Lifetime)
 	}
 }
 

@@ -45,6 +45,28 @@ const (
 	PropertyDescriptor = "__fd"         // libzmq's own: the descriptor of the connection
 )
 
+// A Link is a connection: our descriptor, and the peer's address and port. The
+// zero Link is one of which nothing is known.
+type Link struct {
+	fd   int
+	peer string
+}
+
+// LinkOf is the connection over which a message came, by its properties.
+func LinkOf(properties map[string]string) Link {
+	fd, err := strconv.Atoi(properties[PropertyDescriptor])
+	if err != nil {
+		return Link{}
+	}
+	if peer := Peer(fd); peer != "" {
+		return Link{fd, peer}
+	}
+	return Link{}
+}
+
+// Ended tells whether the connection has certainly ended.
+func (l Link) Ended() bool { return l.peer != "" && Peer(l.fd) != l.peer }
+
 // SeenWith is Seen with the properties of a message.
 func (g *Gate) SeenWith(d Domain, properties map[string]string) {
 	key, err := ParsePublicKey(properties[PropertyKey])

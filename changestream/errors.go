@@ -27,6 +27,7 @@ const (
 	NoDatabase                  // the database does not exist
 	NoStream                    // the change stream does not exist
 	NoTables                    // the metadata tables do not exist
+	OldTables                   // they lack a column
 	Denied                      // a right is missing
 	Unreachable                 // nobody answered in time
 	Refused                     // anything else that trying again will not mend
@@ -108,6 +109,8 @@ func newError(op, thing string, err error) *Error {
 			e.Cause = Transient
 		case has("Table not found"):
 			e.Cause = NoTables
+		case has("Column not found"):
+			e.Cause = OldTables
 		case has("Database not found"), has("Instance not found"):
 			e.Cause = NoDatabase
 		default:

@@ -189,7 +189,7 @@ func (c *scheduler) takes(now time.Time) map[PartitionToken]bool {
 func (c *scheduler) givable() []PartitionToken {
 	var out []PartitionToken
 	for _, p := range slices.Backward(c.graph.Owned()) {
-		if t := c.tasks[p.Token]; t != nil && !t.ended && t.to == "" && t.trouble == "" {
+		if t := c.tasks[p.Token]; t != nil && !t.ended && t.to == "" && t.trouble == "" && !c.graph.heir(&p) {
 			out = append(out, p.Token)
 		}
 	}

@@ -250,7 +250,9 @@ func (g *Graph) Startable(now time.Time) []Partition {
 }
 
 // done tells whether nothing that comes before the child is to be expected from
-// a parent: it is finished, or it has ended and its owner lives. A parent that
+// a parent: it is finished, or it has ended and is this replica's, which then
+// dies together with what it reads of the child. What another replica has
+// published last could be lost with that one. A parent that
 // is not known was not discovered yet, in a merge for example; only if it ended
 // beyond retention, it never will be. Of a child that was begun already the
 // parent was known, so it was finished, and removed since.
@@ -259,7 +261,7 @@ func (g *Graph) done(parent PartitionToken, child *node, now time.Time) bool {
 	if p == nil {
 		return child.State != Created || child.Start.Before(now.Add(-g.opt.Retention))
 	}
-	return p.State == Finished || g.ended(p, now)
+	return p.State == Finished || g.own(p) && !p.End.IsZero()
 }
 
 // ended tells whether a partition was read to its end by one who still stands

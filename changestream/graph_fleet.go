@@ -46,7 +46,9 @@ func (g *Graph) HandedOver(token PartitionToken, to string, epoch int64, expiry 
 }
 
 // heir tells whether a partition comes from one that this replica has read to
-// its end: it goes on with the children at once, whatever its share.
+// its end, and that is not finished yet. It goes on with the children at once,
+// whatever its share; and until then they stay with it: when it dies, the last of
+// the parent may have to be published again, before the rest of the children.
 func (g *Graph) heir(child *Partition) bool {
 	for _, parent := range child.Parents {
 		if p := g.nodes[parent]; p != nil && g.own(p) && !p.End.IsZero() {

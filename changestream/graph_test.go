@@ -14,13 +14,14 @@ import (
 //
 //	new [gate] [mutable] [retention=S] [keep=S]   an empty graph
 //	load                                  rows, one a line: TOKEN STATE [parents=A,B]
-//	                                      start=S [pos=S] [end=S] [owner=R epoch=N expiry=S] [finished=S]
+//	                                      start=S [pos=S] [end=S] [owner=R epoch=N expiry=S] [finished=S] [moved=S to=A,B]
 //	take A B … now=S                      with a lease of 10 s
 //	advance A to=S
 //	ended A at=S children=(C:A+B D:A)     tokens with their parents
 //	announced A at=S tokens=(B C)         partitions that start while A lives on
 //	rejoined A at=S tokens=(B C)          those that live where A goes on behind a gap
-//	movedout A at=S to=(B C)              keys went to others, published up to there
+//	movedout A at=S to=(B C) [published=S] keys went to others, published up to there
+//	departed A at=S published=S           what went to others, published by then
 //	maypass B at=S from=(A X) now=S       whether B may go on behind a move-in
 //	saved A / lost A / finish A now=S / remove A
 //	startable now=S, removable now=S, lowest now=S, others now=S, unsaved A, childrenstart A, show
@@ -84,7 +85,9 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	case "stored":
 		return fmt.Sprint(s.g.Stored([]PartitionToken{token}))
 	case "movedout":
-		s.g.MovedOut(departure{from: token, at: second(number("at", 0)), to: parseTokens(d, "to")})
+		s.g.MovedOut(departure{from: token, at: second(number("at", 0)), to: parseTokens(d, "to"), published: second(number("published", 0))})
+	case "departed":
+		return names(s.g.Departed(token, second(number("at", 0)), second(number("published", 0))))
 	case "maypass":
 		return fmt.Sprint(s.g.MayPass(token, second(number("at", 0)), parseTokens(d, "from"), now))
 	case "saved":
@@ -133,9 +136,11 @@ func parseRows(t *testing.T, input string) []Partition {
 			fmt.Sscan(val, &n)
 			switch key {
 			case "parents":
-				for _, parent := range strings.Split(val, ",") {
-					p.Parents = append(p.Parents, PartitionToken(parent))
-				}
+				p.Parents = splitTokens(val)
+			case "moved":
+				p.MovedAt = second(n)
+			case "to":
+				p.MovedTo = splitTokens(val)
 			case "start":
 				p.Start = second(n)
 			case "pos":
@@ -160,6 +165,13 @@ func parseRows(t *testing.T, input string) []Partition {
 		rows = append(rows, p)
 	}
 	return rows
+}
+
+func splitTokens(list string) (out []PartitionToken) {
+	for _, token := range strings.Split(list, ",") {
+		out = append(out, PartitionToken(token))
+	}
+	return out
 }
 
 func parseChildren(d *datadriven.TestData) []ChildPartition {

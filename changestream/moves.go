@@ -15,14 +15,17 @@ import (
 //     sources had up to then was published; MayPass decides.
 //
 // Nobody waits for ever: who waits at a time has published everything before it,
-// so that others wait for him only at that same time. Whoever waits at the
-// lowest time waits for partitions that are read, and that do not wait.
+// so that others wait for him only at that same time, and there he has told of
+// what he gave: to his own replica when it is published, to others when that can
+// be lost no more. Whoever waits at the lowest time waits for partitions that
+// are read, and that do not wait.
 
 // A departure is a move of keys out of an own partition, published up to it.
 type departure struct {
-	from PartitionToken
-	at   time.Time
-	to   []PartitionToken
+	from      PartitionToken
+	at        time.Time
+	to        []PartitionToken
+	published time.Time // when it was
 }
 
 // Announced says that an own partition has named partitions that start at a
@@ -69,6 +72,22 @@ func (g *Graph) MovedOut(d departure) {
 	n.outs = append(n.outs, d)
 }
 
+// Departed is what an own partition gave to others at a time, of what was
+// published by some other time.
+func (g *Graph) Departed(token PartitionToken, at, published time.Time) (to []PartitionToken) {
+	n := g.nodes[token]
+	if n == nil || !g.own(n) {
+		return nil
+	}
+	for _, d := range n.outs {
+		if d.at.Equal(at) && !d.published.After(published) {
+			to = append(to, d.to...)
+		}
+	}
+	slices.Sort(to)
+	return slices.Compact(to)
+}
+
 // MayPass tells whether a partition that keys move into, at a time, may be
 // published beyond it: whether everything that the sources had up to then was.
 func (g *Graph) MayPass(token PartitionToken, at time.Time, sources []PartitionToken, now time.Time) bool {
@@ -92,7 +111,7 @@ func (g *Graph) gave(source *node, to PartitionToken, at time.Time) bool {
 	case source.State == Finished:
 		return true
 	case !g.own(source):
-		return source.saved.After(at)
+		return source.saved.After(at) || source.MovedAt.Equal(at) && slices.Contains(source.MovedTo, to)
 	case source.Position.After(at), !source.End.IsZero():
 		return true
 	}

@@ -31,7 +31,7 @@ func newOutlet(r *recorder) *outlet {
 }
 
 func (o *outlet) of(p changestream.Partition) changestream.Sink {
-	return &outletSink{o: o, batch: batch{token: p.Token}}
+	return &outletSink{Sink: o.recorder, o: o, batch: batch{token: p.Token}}
 }
 
 // hold lets nothing of a partition out until release.
@@ -80,7 +80,8 @@ func (o *outlet) publish(b batch) {
 }
 
 type outletSink struct {
-	o *outlet
+	changestream.Sink // for what it does not do itself
+	o                 *outlet
 	batch
 }
 

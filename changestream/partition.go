@@ -29,6 +29,11 @@ type Partition struct {
 	// Position is where to read on: every change committed before it was
 	// published. It never moves back.
 	Position time.Time
+	// MovedTo are the partitions that it gave keys to at MovedAt, when it had to
+	// wait there itself: whatever those have to wait for was published, and can
+	// be lost no more. Only for MUTABLE_KEY_RANGE streams.
+	MovedAt time.Time
+	MovedTo []PartitionToken
 
 	Owner      string // replica that may read and publish it; empty when nobody's
 	Epoch      int64  // counts its owners; 0 before the first

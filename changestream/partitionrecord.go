@@ -60,6 +60,7 @@ func (r *reader) await(ctx context.Context) error {
 	if err := r.pause(ctx, KindPartitionEvent, r.hold); err != nil {
 		return sinkError{err}
 	}
+	r.sink.MovedIn(r.hold.Timestamp, r.hold.Sources)
 	r.hold = PartitionRecord{}
 	return nil
 }

@@ -94,6 +94,18 @@ func (c *scheduler) pass() {
 	}
 }
 
+// departed is what a partition gave to others at the time at which it waits
+// itself, once it was published for so long that it cannot be lost any more. Its
+// position cannot tell: it passes that time only when the wait is over, and those
+// others may be what it waits for.
+func (c *scheduler) departed(t *task) departure {
+	if t.pause == nil || t.pause.kind != KindPartitionEvent {
+		return departure{}
+	}
+	at := t.pause.record.Timestamp
+	return departure{from: t.token, at: at, to: c.graph.Departed(t.token, at, time.Now().Add(-c.opt.CheckpointLag))}
+}
+
 // departures brings what the publisher has passed to the scheduler.
 type departures struct {
 	mu   sync.Mutex
@@ -106,7 +118,7 @@ func newDepartures() *departures { return &departures{news: make(chan struct{}, 
 // note is called by the publisher.
 func (d *departures) note(from PartitionToken, m Mark) {
 	d.mu.Lock()
-	d.list = append(d.list, departure{from: from, at: m.Position, to: m.Out})
+	d.list = append(d.list, departure{from: from, at: m.Position, to: m.Out, published: time.Now()})
 	d.mu.Unlock()
 	select {
 	case d.news <- struct{}{}:

@@ -16,6 +16,11 @@ type Sink interface {
 	// Flush sends on what was taken since the last Flush, with the mark behind
 	// it. It waits while there is no room. An error ends the reading.
 	Flush(ctx context.Context, m Mark) error
+	// MovedIn says that keys came from other partitions of a MUTABLE_KEY_RANGE
+	// stream at a time: what those had of them up to then was published, here or
+	// by another replica. It is called behind all changes of an earlier time, and
+	// before those of a later one.
+	MovedIn(at time.Time, sources []PartitionToken)
 }
 
 // A reader reads one partition from its position to its end: one bounded query

@@ -203,7 +203,7 @@ func (c *scheduler) start(readers context.Context, p Partition, lease time.Time)
 	ctx, cancel := context.WithCancel(readers)
 	t := &task{
 		token: p.Token, epoch: p.Epoch, since: time.Now(), progress: NewProgress(p.Position), cancel: cancel, done: make(chan struct{}),
-		saved: Update{Token: p.Token, Epoch: p.Epoch, Position: p.Position, Expiry: p.Expiry}, renew: c.renewAfter(),
+		saved: Update{Token: p.Token, Epoch: p.Epoch, Position: p.Position, Expiry: p.Expiry, MovedAt: p.MovedAt, MovedTo: p.MovedTo}, renew: c.renewAfter(),
 	}
 	t.progress.Lease(lease)
 	t.progress.left = func(m Mark) { c.left.note(p.Token, m) }

@@ -52,6 +52,8 @@ type Update struct {
 	Position time.Time
 	Expiry   time.Time // zero gives the partition back
 	End      time.Time // zero while it has not ended
+	MovedAt  time.Time // zero leaves MovedAt and MovedTo as they are
+	MovedTo  []PartitionToken
 	Finished bool
 	// To names the replica that the partition is handed to: it is the owner of
 	// the next epoch, until Expiry, and an end counts no more. If that replica is

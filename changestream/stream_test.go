@@ -223,6 +223,9 @@ func (r *recorder) Flush(_ context.Context, m changestream.Mark) error {
 	return nil
 }
 
+// MovedIn implements changestream.Sink.
+func (r *recorder) MovedIn(time.Time, []changestream.PartitionToken) {}
+
 func (r *recorder) row(id int) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

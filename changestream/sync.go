@@ -50,7 +50,7 @@ func (c *scheduler) changes(now time.Time) Commit {
 				delete(takes, children[i].Token)
 			}
 		}
-		if u, needed := t.update(time.Now(), &c.opt, expiry, lazy, children); needed {
+		if u, needed := t.update(time.Now(), &c.opt, expiry, lazy, children, c.departed(t)); needed {
 			cm.Updates = append(cm.Updates, u)
 		}
 	}
@@ -104,6 +104,9 @@ func (c *scheduler) applyUpdate(readers context.Context, u Update, late map[Part
 		c.stats.HandedOver.Add(1)
 		c.forget(t)
 		return
+	}
+	if u.MovedAt.IsZero() {
+		u.MovedAt, u.MovedTo = t.saved.MovedAt, t.saved.MovedTo
 	}
 	t.saved, t.renew = u, c.renewAfter()
 	t.progress.Lease(c.sure(u.Expiry))

@@ -2,6 +2,7 @@ package changestream
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -24,7 +25,7 @@ type task struct {
 	trouble string    // why it is not read, if it is not
 	retryAt time.Time // when to try once more, with trouble that may pass
 	to      string    // the replica that it is about to be handed to
-	still   bool      // with to: all that was read is published, and no more will be
+	still   bool      // with to: no more of it will be published here
 	pause   *pause    // what its reader waits for
 }
 
@@ -68,20 +69,25 @@ func (t *task) safe(now time.Time, lag time.Duration) time.Time {
 // holds that already and the lease is long enough.
 //
 // A position that only heartbeats moved is saved with the next renewal, if lazy:
-// in a large fleet most partitions are idle.
-func (t *task) update(now time.Time, o *Options, expiry time.Time, lazy bool, unsaved []Partition) (u Update, needed bool) {
+// in a large fleet most partitions are idle. Out is what the partition gave away
+// where it waits itself.
+func (t *task) update(now time.Time, o *Options, expiry time.Time, lazy bool, unsaved []Partition, out departure) (u Update, needed bool) {
 	u = Update{Token: t.token, Epoch: t.epoch, Position: t.safe(now, o.CheckpointLag), Expiry: expiry, End: t.saved.End}
 	switch {
 	case t.still:
-		u.Position, u.To = t.progress.Position(), t.to
+		u.To = t.to
 	case t.ended:
 		if u.End = t.progress.Position(); now.Sub(t.endedAt) >= o.CheckpointLag {
 			u.Finished, u.Position = true, u.End
 		}
 	}
+	gave := len(out.to) > 0 && !(out.at.Equal(t.saved.MovedAt) && slices.Equal(out.to, t.saved.MovedTo))
+	if gave {
+		u.MovedAt, u.MovedTo, u.Position = out.at, out.to, later(u.Position, out.at)
+	}
 	u.Children = unsaved
 	due := expiry.Sub(t.saved.Expiry) >= t.renew
 	moved := u.Position.After(t.saved.Position) && (!lazy || t.progress.changedSince(t.saved.Position))
-	needed = due || moved || u.Finished || u.To != "" || len(u.Children) > 0 || !u.End.Equal(t.saved.End)
+	needed = due || moved || gave || u.Finished || u.To != "" || len(u.Children) > 0 || !u.End.Equal(t.saved.End)
 	return u, needed
 }

@@ -36,7 +36,9 @@ var googleDDL = []string{
   LeaseEpoch INT64 NOT NULL,
   LeaseExpiry TIMESTAMP,
   CreatedAt TIMESTAMP NOT NULL,
-  FinishedAt TIMESTAMP
+  FinishedAt TIMESTAMP,
+  MovedAt TIMESTAMP,
+  MovedTo ARRAY<STRING(MAX)>
 ) PRIMARY KEY (ChangeStream, Token)`,
 	`CREATE TABLE PrefixReplicas (
   ChangeStream STRING(MAX) NOT NULL,
@@ -71,6 +73,8 @@ var postgresDDL = []string{
   "LeaseExpiry" timestamptz,
   "CreatedAt" timestamptz NOT NULL,
   "FinishedAt" timestamptz,
+  "MovedAt" timestamptz,
+  "MovedTo" varchar[],
   PRIMARY KEY ("ChangeStream", "Token")
 )`,
 	`CREATE TABLE "PrefixReplicas" (
@@ -106,6 +110,28 @@ func DDL(prefix string, dialect changestream.Dialect) []string {
 		out[i] = strings.Replace(s, "Prefix", prefix, 1)
 	}
 	return out
+}
+
+// A Column is one that tables of earlier versions do not have.
+type Column struct{ Table, Name, Type string }
+
+// Added returns the columns that were added to the metadata tables since their
+// first version.
+func Added(prefix string, dialect changestream.Dialect) []Column {
+	t, timestamp, texts := TablesOf(prefix), "TIMESTAMP", "ARRAY<STRING(MAX)>"
+	if dialect == changestream.PostgreSQL {
+		timestamp, texts = "timestamptz", "varchar[]"
+	}
+	return []Column{{t.Partitions, "MovedAt", timestamp}, {t.Partitions, "MovedTo", texts}}
+}
+
+// DDL is the statement that adds the column; it may be there already.
+func (c Column) DDL(dialect changestream.Dialect) string {
+	table, name := c.Table, c.Name
+	if dialect == changestream.PostgreSQL {
+		table, name = quote(table), quote(name)
+	}
+	return "ALTER TABLE " + table + " ADD COLUMN IF NOT EXISTS " + name + " " + c.Type
 }
 
 // Grants returns the statements that give a database role what the service

@@ -16,6 +16,7 @@ type write struct {
 	isNew   bool
 	remove  bool
 	renewal bool // only position and expiry differ from what is stored
+	moved   bool // MovedAt and MovedTo differ, too
 }
 
 // decide applies a commit to the rows that it names and returns what is to be
@@ -82,7 +83,8 @@ type decision struct {
 // put notes a write; of several of one partition the last counts.
 func (d *decision) put(w write) {
 	if i, ok := d.written[w.Token]; ok {
-		w.isNew, w.renewal = d.writes[i].isNew, w.renewal && d.writes[i].renewal
+		was := &d.writes[i]
+		w.isNew, w.renewal, w.moved = was.isNew, w.renewal && was.renewal, w.moved || was.moved
 		d.writes[i] = w
 	} else {
 		d.written[w.Token] = len(d.writes)
@@ -123,7 +125,11 @@ func (d *decision) update(u changestream.Update) {
 	case u.To != "", u.Expiry.IsZero():
 		p.Owner, p.Expiry = "", time.Time{}
 	}
-	d.put(write{Partition: p, renewal: renewal})
+	moved := !u.MovedAt.IsZero()
+	if moved {
+		p.MovedAt, p.MovedTo = truncate(u.MovedAt), u.MovedTo
+	}
+	d.put(write{Partition: p, renewal: renewal && !moved, moved: moved})
 	for _, child := range u.Children {
 		d.child(child)
 	}

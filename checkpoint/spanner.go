@@ -31,7 +31,7 @@ func StreamName(info changestream.Info) string {
 
 var (
 	partitionColumns = []string{"ChangeStream", "Token", "Parents", "StartTimestamp", "EndTimestamp", "State", "Position",
-		"Owner", "LeaseEpoch", "LeaseExpiry", "CreatedAt", "FinishedAt"}
+		"Owner", "LeaseEpoch", "LeaseExpiry", "CreatedAt", "FinishedAt", "MovedAt", "MovedTo"}
 	// ruleColumns are those that the rules of a commit look at.
 	ruleColumns    = []string{"Token", "State", "EndTimestamp", "Position", "Owner", "LeaseEpoch", "LeaseExpiry"}
 	replicaColumns = []string{"ChangeStream", "ReplicaId", "Epoch", "Endpoints", "Capacity", "LastSeen"}
@@ -166,16 +166,19 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 			out = append(out, spanner.Delete(s.tables.Partitions, key))
 		case w.isNew:
 			out = append(out, spanner.InsertOrUpdate(s.tables.Partitions, partitionColumns, []any{
-				s.stream, string(w.Token), parents(w.Parents), truncate(w.Start), null(w.End), string(w.State), truncate(w.Position),
-				w.Owner, w.Epoch, null(w.Expiry), truncate(w.CreatedAt), null(w.FinishedAt),
+				s.stream, string(w.Token), texts(w.Parents), truncate(w.Start), null(w.End), string(w.State), truncate(w.Position),
+				w.Owner, w.Epoch, null(w.Expiry), truncate(w.CreatedAt), null(w.FinishedAt), null(w.MovedAt), texts(w.MovedTo),
 			}))
 		case w.renewal:
 			out = append(out, spanner.Update(s.tables.Partitions, []string{"ChangeStream", "Token", "Position", "LeaseExpiry"},
 				[]any{s.stream, string(w.Token), w.Position, w.Expiry}))
 		default:
-			out = append(out, spanner.Update(s.tables.Partitions,
-				[]string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"},
-				[]any{s.stream, string(w.Token), null(w.End), string(w.State), w.Position, w.Owner, w.Epoch, null(w.Expiry), null(w.FinishedAt)}))
+			columns := []string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"}
+			values := []any{s.stream, string(w.Token), null(w.End), string(w.State), w.Position, w.Owner, w.Epoch, null(w.Expiry), null(w.FinishedAt)}
+			if w.moved {
+				columns, values = append(columns, "MovedAt", "MovedTo"), append(values, null(w.MovedAt), texts(w.MovedTo))
+			}
+			out = append(out, spanner.Update(s.tables.Partitions, columns, values))
 		}
 	}
 	if r := c.Replica; r != nil {
@@ -190,18 +193,23 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 
 func scanPartition(row *spanner.Row) (changestream.Partition, error) {
 	var stream, token, state string
-	var parents []string
+	var parents, movedTo []string
 	var p changestream.Partition
-	var end, expiry, finished spanner.NullTime
-	err := row.Columns(&stream, &token, &parents, &p.Start, &end, &state, &p.Position, &p.Owner, &p.Epoch, &expiry, &p.CreatedAt, &finished)
+	var end, expiry, finished, movedAt spanner.NullTime
+	err := row.Columns(&stream, &token, &parents, &p.Start, &end, &state, &p.Position, &p.Owner, &p.Epoch, &expiry, &p.CreatedAt, &finished, &movedAt, &movedTo)
 	p.Token, p.State, p.End, p.Expiry, p.FinishedAt = changestream.PartitionToken(token), changestream.State(state), end.Time, expiry.Time, finished.Time
-	for _, parent := range parents {
-		p.Parents = append(p.Parents, changestream.PartitionToken(parent))
-	}
+	p.Parents, p.MovedAt, p.MovedTo = tokensOf(parents), movedAt.Time, tokensOf(movedTo)
 	return p, err
 }
 
-func parents(tokens []changestream.PartitionToken) []string {
+func tokensOf(list []string) (out []changestream.PartitionToken) {
+	for _, t := range list {
+		out = append(out, changestream.PartitionToken(t))
+	}
+	return out
+}
+
+func texts(tokens []changestream.PartitionToken) []string {
 	out := make([]string, len(tokens))
 	for i, t := range tokens {
 		out[i] = string(t)

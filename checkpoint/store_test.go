@@ -227,6 +227,32 @@ func TestStore_AnnouncedPartitionsComeWithAPosition(t *testing.T) {
 	})
 }
 
+// What a partition gave stays on record until it gives something else, whoever
+// owns it.
+func TestStore_WhatWasGivenStaysOnRecord(t *testing.T) {
+	forEachStore(t, func(t *testing.T, s changestream.Store) {
+		st := newTest(t, s)
+		st.begin()
+		gave := func() []any { return []any{st.partition("A").MovedAt, st.partition("A").MovedTo} }
+		st.equal(gave(), []any{time.Time{}, []changestream.PartitionToken(nil)})
+		u := changestream.Update{Token: "A", Epoch: 1, Position: st.at(5), Expiry: st.at(15), MovedAt: st.at(5), MovedTo: []changestream.PartitionToken{"B", "C"}}
+		st.equal(st.commit(changestream.Commit{Owner: "you", Now: st.at(6), Updates: []changestream.Update{u}}).Lost, []changestream.PartitionToken{"A"})
+		st.equal(gave(), []any{time.Time{}, []changestream.PartitionToken(nil)})
+		want := []any{st.at(5), []changestream.PartitionToken{"B", "C"}}
+		for _, c := range []changestream.Commit{
+			{Owner: "me", Now: st.at(6), Updates: []changestream.Update{u}},
+			{Owner: "me", Now: st.at(7), Updates: []changestream.Update{{Token: "A", Epoch: 1, Position: st.at(6), Expiry: st.at(16)}}},
+			{Owner: "you", Now: st.at(20), Takes: []changestream.Take{{Token: "A", Epoch: 1, Expiry: st.at(30)}}},
+		} {
+			st.equal(st.commit(c), changestream.Result{})
+			st.equal(gave(), want)
+		}
+		st.commit(changestream.Commit{Owner: "you", Now: st.at(21), Updates: []changestream.Update{
+			{Token: "A", Epoch: 2, Position: st.at(20), Expiry: st.at(31), MovedAt: st.at(20), MovedTo: []changestream.PartitionToken{"B"}}}})
+		st.equal(gave(), []any{st.at(20), []changestream.PartitionToken{"B"}})
+	})
+}
+
 func TestStore_ReleaseFinishRemove(t *testing.T) {
 	forEachStore(t, func(t *testing.T, s changestream.Store) {
 		st := newTest(t, s)

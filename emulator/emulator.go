@@ -34,13 +34,15 @@ type Faults = fault.Faults
 // Change is a kind of key-range change.
 type Change = changes.Kind
 
-// The key-range changes. Step is one beat of the timed churn: in turn one
+// The key-range changes. Exchange is for streams in mutable mode: two partitions
+// give each other their ranges. Step is one beat of the timed churn: in turn one
 // partition splits or two merge, and all others move.
 const (
-	Split Change = changes.Split
-	Merge Change = changes.Merge
-	Move  Change = changes.Move
-	Step  Change = changes.Step
+	Split    Change = changes.Split
+	Merge    Change = changes.Merge
+	Move     Change = changes.Move
+	Exchange Change = changes.Exchange
+	Step     Change = changes.Step
 )
 
 // ErrChurn is wrapped by errors of Churn that say that the partitions cannot
@@ -164,8 +166,8 @@ func (s *Server) Queries(database, stream string) int {
 }
 
 // Churn changes key ranges of a change stream now. The token names the
-// partition that splits, moves, or merges with its right neighbour; an empty
-// one takes the partition with the most changes.
+// partition that splits, moves, or merges or exchanges with its right neighbour;
+// an empty one takes the partition with the most changes.
 func (s *Server) Churn(database, stream string, change Change, token string) error {
 	db, err := s.api.Database(database)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	sppb "cloud.google.com/go/spanner/apiv1/spannerpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -176,6 +177,47 @@ func TestMutable_RecordsEventsAndEnd(t *testing.T) {
 				t.Errorf("move-in, move-out and end, not %v", life)
 			}
 		})
+	}
+}
+
+// TestMutable_TwoPartitionsExchangeTheirRanges: each tells of what it got and
+// gave, at one timestamp, and has the other's keys from then on.
+func TestMutable_TwoPartitionsExchangeTheirRanges(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL[0], "CREATE CHANGE STREAM S FOR ALL OPTIONS (partition_mode = 'MUTABLE_KEY_RANGE')")
+	begin := f.put(t, 1, 2, 3, 4)
+	var tokens []string
+	for _, r := range f.records(t, "", begin, begin) {
+		tokens = append(tokens, r.GetPartitionStartRecord().PartitionTokens...)
+	}
+	if err := f.Churn(database, "S", emulator.Exchange, tokens[0]); err != nil {
+		t.Fatal(err)
+	}
+	f.put(t, 5)
+	for i, data := range [][2]bool{{true, false}, {false, true}} { // before, and after
+		token, other := tokens[i], tokens[1-i]
+		var events []*sppb.ChangeStreamRecord_PartitionEventRecord
+		var before, after bool
+		for _, r := range f.records(t, token, begin, f.Now()) {
+			if e := r.GetPartitionEventRecord(); e != nil {
+				events = append(events, e)
+			} else if len(events) == 0 {
+				before = true
+			} else {
+				after = true
+			}
+		}
+		if len(events) != 2 || !events[0].CommitTimestamp.AsTime().Equal(events[1].CommitTimestamp.AsTime()) ||
+			events[0].MoveInEvents[0].SourcePartitionToken != other || events[1].MoveOutEvents[0].DestinationPartitionToken != other {
+			t.Errorf("partition %d: a move-in and a move-out at one timestamp, not %v", i, events)
+		}
+		if before != data[0] || after != data[1] {
+			t.Errorf("partition %d: data before the exchange %v, after it %v", i, before, after)
+		}
+	}
+	plain := start(t, emulator.Options{}, emulator.GoogleSQL, itemsDDL...)
+	plain.put(t, 1)
+	if err := plain.Churn(database, "S", emulator.Exchange, ""); !errors.Is(err, emulator.ErrChurn) {
+		t.Errorf("an exchange in a stream whose ranges are fixed: %v", err)
 	}
 }
 

@@ -70,9 +70,9 @@ type Options struct {
 	// change; it returns nil for a batch that is not to be traced. May be nil.
 	Trace func(first time.Time) Trace
 	// Observe is told of every batch that was handed to the socket, by the
-	// goroutine that owns it: how many messages, the commit timestamp of the
-	// last, and the batch's trace, if it has one. May be nil.
-	Observe func(messages int, last time.Time, of Trace)
+	// goroutine that owns it: when, how many messages, the commit timestamp of
+	// the last, and the batch's trace, if it has one. May be nil.
+	Observe func(now time.Time, messages int, last time.Time, of Trace)
 
 	Log *slog.Logger
 }

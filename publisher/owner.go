@@ -103,8 +103,9 @@ func (o *owner) publish(b *batch) error {
 	o.stats.Bytes.Add(o.sent)
 	o.sent = 0
 	o.countSlow()
+	now := time.Now()
 	if o.opt.Observe != nil && len(b.entries) > 0 {
-		o.opt.Observe(len(b.entries), b.mark.Position, b.trace)
+		o.opt.Observe(now, len(b.entries), b.mark.Position, b.trace)
 	}
 	if !b.mark.Progress.Alive() {
 		return o.fence(b)
@@ -112,8 +113,11 @@ func (o *owner) publish(b *batch) error {
 	if b.mark.End {
 		o.lineage.ended(b.partition) // before its children can begin
 	}
+	if len(b.mark.Out) > 0 {
+		o.lineage.left(b.partition, b.mark.Position) // before those can go on
+	}
 	b.mark.Progress.Published(b.mark)
-	if now := time.Now(); now.Sub(o.looked) >= lookEvery {
+	if now.Sub(o.looked) >= lookEvery {
 		return o.look(now)
 	}
 	return nil

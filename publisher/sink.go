@@ -52,14 +52,20 @@ func (s *sink) begin() *batch {
 	if s.batch == nil {
 		s.batch = s.p.newBatch()
 		s.batch.partition = s.change.Partition
-		if s.holding.moved != "" && time.Since(s.holding.since) < movedFor {
-			s.batch.moved = s.holding.moved
-		}
+		s.batch.moved = s.holding.told()
 		if router, covered := s.p.opt.Router(), s.p.coverage.Load(); router != s.router || covered != s.covered {
 			s.router, s.covered, s.planner = router, covered, router.Planner(covered.any)
 		}
 	}
 	return s.batch
+}
+
+// MovedIn implements changestream.Sink.
+func (s *sink) MovedIn(at time.Time, sources []changestream.PartitionToken) {
+	s.holding = s.p.lineage.movedIn(s.change.Partition, s.holding, at, sources, time.Now())
+	if s.batch != nil && len(s.batch.records) == 0 {
+		s.batch.moved = s.holding.told()
+	}
 }
 
 // Flush implements changestream.Sink. It waits for room in the buffer.

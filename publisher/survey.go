@@ -3,7 +3,10 @@ package publisher
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/spancast/spancast/message"
 )
 
 // A Survey is what a publisher had counted at one moment, for people to look at.
@@ -60,6 +63,9 @@ func (o *owner) survey(now time.Time) {
 		return
 	}
 	s := &Survey{At: now, Subscriptions: o.asked.largest()}
+	if o.opt.Router().FromRows() {
+		s.Subscriptions = o.hideRows(s.Subscriptions)
+	}
 	counts := make(map[string]uint64) // an audience may see less than another, and no change twice
 	for _, out := range o.outlets {
 		for prefix, l := range out.counters.levels {
@@ -76,6 +82,36 @@ func (o *owner) survey(now time.Time) {
 	})
 	s.Levels = s.Levels[:min(len(s.Levels), maxSurvey)]
 	o.surveyed.Store(s)
+}
+
+// hidden stands for what is below the counted levels: it is made of row data,
+// which is not for everybody who may see a survey.
+const hidden = "…"
+
+// hideRows cuts prefixes to the counted levels, and adds up those that are the
+// same then.
+func (o *owner) hideRows(subscriptions []SubscriptionCount) (out []SubscriptionCount) {
+	for _, s := range subscriptions {
+		level, kind, isControl := message.Control(s.Prefix)
+		if !isControl {
+			level = s.Prefix
+		}
+		for !o.counted(level) {
+			kind, level = hidden, level[:strings.LastIndexByte(strings.TrimSuffix(level, "/"), '/')+1]
+		}
+		s.Prefix = level + kind
+		if i := slices.IndexFunc(out, func(o SubscriptionCount) bool { return o.Prefix == s.Prefix }); i >= 0 {
+			out[i].Count += s.Count
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// counted tells whether a prefix is a level that some audience counts.
+func (o *owner) counted(prefix string) bool {
+	return prefix == "" || slices.ContainsFunc(o.outlets, func(out *outlet) bool { return out.counters.levels[prefix] != nil })
 }
 
 // A tally counts the subscriptions to every prefix.

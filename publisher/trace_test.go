@@ -28,7 +28,7 @@ func TestPublisher_TraceparentOfSampledBatches(t *testing.T) {
 			}
 			return sampled
 		}
-		o.Observe = func(_ int, _ time.Time, of Trace) { observed <- of }
+		o.Observe = func(_ time.Time, _ int, _ time.Time, of Trace) { observed <- of }
 	})
 	s := p.subscribe(t, "")
 	s.until("$resolved/")

@@ -14,14 +14,18 @@ import (
 	"github.com/spancast/spancast/message"
 )
 
-// keyed is a client with a key.
-func (f *fixture) keyed(key access.SecretKey) *client {
+// keyed is a client with a key, and with a routing id of its choice if there is
+// one.
+func (f *fixture) keyed(key access.SecretKey, id ...string) *client {
 	f.Helper()
 	ctx, err := zmq.NewContext()
 	must(f, err)
 	c := &client{f: f, ctx: ctx}
 	c.z, err = ctx.NewSocket(zmq.DEALER)
 	must(f, err)
+	if len(id) > 0 {
+		must(f, c.z.SetIdentity(id[0]))
+	}
 	must(f, errors.Join(c.z.SetLinger(0), c.z.SetRcvhwm(0), c.z.SetSndhwm(0), c.z.SetReconnectIvl(20*time.Millisecond),
 		access.SecureClient(c.z, key, f.recovery.Bound()[0].Key), c.z.Connect(f.endpoint)))
 	f.Cleanup(c.close)
@@ -118,4 +122,41 @@ func TestAccess_EachIdentityHasItsOwnGrants(t *testing.T) {
 	bob = f.keyed(keys["bob"])
 	check("bob", bob, []string{"U/"}, nil, message.Denied)
 	check("bob", bob, []string{"T/"}, nil, "")
+}
+
+// TestAccess_ARoutingIDIsNobodysRight: it is the client's choice. Who takes that of
+// another identity, as soon as that one has gone, gets nothing of its answers; nor
+// can he cancel or feed them while it is there.
+func TestAccess_ARoutingIDIsNobodysRight(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	server, alice, mallory := newKey(t), newKey(t), newKey(t)
+	policy, err := access.ParsePolicy(fmt.Appendf(nil, "identities:\n  - {name: alice, keys: [%q], topics: [\"\"]}\n  - {name: mallory, keys: [%q], topics: [Nothing/]}\n", alice.Public(), mallory.Public()))
+	must(t, err)
+	f.opt.Access = access.NewGate(access.NewBook(policy, time.Now), []access.SecretKey{server}, 100, f.opt.Log)
+	f.serve()
+	f.commit(5)
+	for round := range 5 {
+		a := f.keyed(alice, "same")
+		a.send(message.CommandReplay, message.ReplayRequest{ID: "open", Topics: []string{""}, From: message.FormatTime(f.began), Credit: plenty})
+		for m := a.next(); m.kind != message.Live; m = a.next() {
+		}
+		before := f.recovery.Stats().Dropped.Load()
+		a.close()
+		m := f.keyed(mallory, "same")
+		f.commit(5)
+		f.until("alice's answer is given up", func() bool { return f.recovery.Stats().Dropped.Load() > before })
+		m.send(message.CommandHello, message.HelloRequest{ID: "mine"})
+		for got := m.next(); got.id != "mine"; got = m.next() {
+			t.Fatalf("round %d: mallory got %s %s", round, got.topic, got.body)
+		}
+		m.close()
+	}
+}
+
+func newKey(t testing.TB) access.SecretKey {
+	t.Helper()
+	k, err := access.NewKey()
+	must(t, err)
+	return k
 }

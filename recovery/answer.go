@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 )
@@ -21,6 +22,7 @@ type worker interface {
 // It is the owner's, but for its feed.
 type answer struct {
 	client string // routing id
+	link   access.Link
 	id     string
 	open   bool // a replay without end
 	worker worker

@@ -13,6 +13,7 @@ import (
 // returned; what is wrong with the request, the client is told.
 func (o *owner) request(m received) error {
 	client, frames := m.client, m.frames
+	o.supersede(m)
 	if len(frames) != 2 {
 		return o.refuse(client, "", badRequest(fmt.Sprintf("a request has 2 frames, a command and a JSON object, not %d", len(frames))))
 	}
@@ -80,7 +81,7 @@ func (o *owner) accept(m received, id string) (*answer, error) {
 	if o.find(client, id) != nil {
 		return nil, badRequest("the id is that of an answer that has not ended")
 	}
-	a := &answer{client: client, id: id, asked: Asked{Identity: m.identity}, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
+	a := &answer{client: client, link: m.link, id: id, asked: Asked{Identity: m.identity}, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
 	var err error
 	if string(m.frames[0]) == message.CommandReplay {
 		err = o.acceptReplay(a, m.identity, text)

@@ -117,7 +117,9 @@ func (o *owner) send() (sent, full bool, err error) {
 	return sent, full, nil
 }
 
-// slice sends some of an answer.
+// slice sends some of an answer. A client chooses its routing id, so that somebody
+// else may have it as soon as its connection has ended: an answer is for the
+// connection that asked for it.
 func (o *owner) slice(a *answer) (n int, err error) {
 	a.full = false
 	if a.final != nil {
@@ -125,6 +127,9 @@ func (o *owner) slice(a *answer) (n int, err error) {
 	}
 	if a.done == len(a.taken) {
 		a.taken, a.done = a.feed.take(a.taken[:0], slice), 0
+	}
+	if a.done < len(a.taken) && a.link.Ended() {
+		return 0, o.failed(a, errAbsent)
 	}
 	from, bytes := a.done, int64(0)
 	for a.done < len(a.taken) && bytes < sliceBytes {
@@ -234,6 +239,17 @@ func (o *owner) failed(a *answer, err error) error {
 	}
 	o.drop(a.client)
 	return nil
+}
+
+// supersede drops what was asked for over another connection by a client of the
+// same routing id.
+func (o *owner) supersede(m received) {
+	for _, a := range slices.Concat(o.running, o.line.waiting[m.client]) {
+		if a.client == m.client && a.link != m.link {
+			o.drop(m.client)
+			return
+		}
+	}
 }
 
 // drop forgets a client that has gone.

@@ -77,6 +77,10 @@ func (s *sink) Change(rec *changestream.DataChangeRecord) error {
 	return s.load.Add(&s.change, s.planner, s.body, &s.wanted)
 }
 
+// MovedIn implements changestream.Sink. The order over partitions is the feed's,
+// and there is one reader.
+func (s *sink) MovedIn(time.Time, []changestream.PartitionToken) {}
+
 // Flush implements changestream.Sink. It waits for room in the feed.
 func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
 	l := s.load

@@ -152,6 +152,7 @@ func (s *socket) endpoints() []string {
 type received struct {
 	client   string // routing id
 	identity string // empty without a gate
+	link     access.Link
 	frames   [][]byte
 }
 
@@ -171,9 +172,12 @@ func (s *socket) receive() (m received, err error) {
 		if err != nil {
 			return m, fmt.Errorf("receive requests: %w", err)
 		}
-		if s.gate != nil && len(m.frames) == 0 {
-			m.identity = properties[access.PropertyIdentity]
-			s.gate.SeenWith(access.Recovery, properties)
+		if len(m.frames) == 0 {
+			m.link = access.LinkOf(properties)
+			if s.gate != nil {
+				m.identity = properties[access.PropertyIdentity]
+				s.gate.SeenWith(access.Recovery, properties)
+			}
 		}
 		m.frames = append(m.frames, frame)
 		if more, err = s.z.GetRcvmore(); err != nil {

@@ -10,6 +10,7 @@ import (
 // answer takes a message of the recovery endpoint. The frames are the machine's.
 func (m *machine) answer(id, topic, header, body []byte, now instant) {
 	s := &m.session
+	s.reached, s.barred = true, 0
 	if string(id) == helloID {
 		m.told(body, now)
 		return
@@ -204,10 +205,29 @@ func (m *machine) gone(body message.GoneBody, now instant) {
 // refused takes that there is no (further) answer.
 func (m *machine) refused(body message.ErrorBody, now instant) {
 	switch body.Code {
-	case message.BadRequest, message.Denied:
+	case message.BadRequest:
 		m.session.active = false
 		m.out.err = fmt.Errorf("%w: %s: %s", ErrRefused, body.Code, body.Message)
+	case message.Denied:
+		m.denied(body.Message, now)
 	default:
 		m.failed(body.Code+": "+body.Message, now)
 	}
+}
+
+// denied takes that this identity may not have what was asked for. That ends it
+// if the user asked for it; otherwise what is published is still to be had.
+func (m *machine) denied(text string, now instant) {
+	s := &m.session
+	s.active = false
+	if m.cfg.follow || s.demanded && !m.cfg.resumed {
+		m.out.err = fmt.Errorf("%w: %s: %s", ErrRefused, message.Denied, text)
+		return
+	}
+	m.log.Warn("this identity may not ask for what is lost: that will be told, and cannot be mended", "error", text)
+	if m.wanted == "" {
+		m.wanted = s.why
+	}
+	m.bar(now)
+	m.giveUp(now)
 }

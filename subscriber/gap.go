@@ -15,8 +15,9 @@ const (
 	// Skipped changes were older than what the change stream kept when the
 	// service wanted to read them; it announced that.
 	Skipped Cause = "skipped"
-	// Unrecovered changes were lost on the way, and no recovery endpoint is
-	// known or has answered for Options.RecoveryTimeout.
+	// Unrecovered changes were lost on the way, or may have been (Lost is 0), and
+	// no recovery endpoint is known, lets this identity ask, or has answered for
+	// Options.RecoveryTimeout.
 	Unrecovered Cause = "unrecovered"
 )
 

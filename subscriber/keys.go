@@ -8,10 +8,23 @@ import (
 )
 
 // keys are those of CURVE, in Z85; empty when it is not used.
-type keys struct{ server, secret string }
+type keys struct {
+	server string            // of all endpoints but those of which another is known
+	of     map[string]string // by endpoint
+	secret string
+}
 
-// secure makes a socket that is not connected yet a CURVE client.
-func (k keys) secure(z *zmq.Socket) error {
+// at is the key of the server at an endpoint.
+func (k keys) at(endpoint string) string {
+	if server, ok := k.of[endpoint]; ok {
+		return server
+	}
+	return k.server
+}
+
+// secure makes a socket a CURVE client at the endpoint that it is about to be
+// connected to.
+func (k keys) secure(z *zmq.Socket, endpoint string) error {
 	if k.server == "" {
 		return nil
 	}
@@ -19,7 +32,7 @@ func (k keys) secure(z *zmq.Socket) error {
 	if err != nil {
 		return fmt.Errorf("SecretKey: %w", err)
 	}
-	if err := errors.Join(z.SetCurveServerkey(k.server), z.SetCurvePublickey(public), z.SetCurveSecretkey(k.secret)); err != nil {
+	if err := errors.Join(z.SetCurveServerkey(k.at(endpoint)), z.SetCurvePublickey(public), z.SetCurveSecretkey(k.secret)); err != nil {
 		return fmt.Errorf("ServerKey, SecretKey: %w", err)
 	}
 	return nil

@@ -89,6 +89,7 @@ type config struct {
 	follow   bool
 	tables   []string // of a snapshot
 	snapshot bool
+	resumed  bool     // from a cursor
 	connect  []string // connected from the start, for ever
 	recover  []string
 	hold     int64 // bytes of held
@@ -96,6 +97,7 @@ type config struct {
 	credit   message.Credit
 
 	joining, silence, answering, giveUp instant
+	unheard                             instant // how long somebody is asked at first who has never answered
 }
 
 func newMachine(cfg config, from Position, log *slog.Logger) *machine {
@@ -225,12 +227,12 @@ func (m *machine) admit(c *Change, now instant) bool {
 		m.stats.Duplicates++
 		return true
 	}
-	if t := c.moved(&m.stamps); t > max(m.complete, m.waived) && m.canRecover() {
+	if t := c.moved(&m.stamps); t > max(m.complete, m.waived) && m.canRecover(now) {
 		m.want("moved partition", now)
 		m.held.unshift(c)
 		return false
 	}
-	if m.seen.count >= m.cfg.remember && m.canRecover() {
+	if m.seen.count >= m.cfg.remember && m.canRecover(now) {
 		m.want("too many changes beyond the resolved time", now)
 		m.held.unshift(c)
 		return false
@@ -267,6 +269,9 @@ func (m *machine) done() {
 	m.handled = c.at
 	if !m.seen.has(c.hash) {
 		m.seen.add(c.hash, c.at)
+	}
+	if m.seen.count > m.cfg.remember && m.mode == flowing && (m.session.barred != 0 || len(m.endpoints()) == 0) { // no replay can help
+		m.seen.forget()
 	}
 }
 
@@ -336,7 +341,7 @@ func (m *machine) tick(now instant) {
 // state is the counters, and how things stand.
 func (m *machine) state() Stats {
 	s := m.stats
-	s.Live = m.mode == flowing
+	s.Live, s.Unrecoverable = m.mode == flowing, m.session.barred != 0
 	if s.Why = m.session.why; s.Live || s.Following {
 		s.Why = ""
 	}

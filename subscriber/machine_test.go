@@ -17,13 +17,19 @@ func live(t *testing.T, replicas int) *world {
 	}
 	w.take(w.pubs[0], 0)
 	w.subscribe(Position{})
+	w.settled(t)
+	return w
+}
+
+// settled lets the subscriber become live.
+func (w *world) settled(t *testing.T) {
+	t.Helper()
 	for range 4 {
 		w.run(t, 300*time.Millisecond)
 	}
 	if w.m.mode != flowing {
 		t.Fatalf("mode %d", w.m.mode)
 	}
-	return w
 }
 
 // run lets time pass, and everything arrive.
@@ -46,7 +52,7 @@ func (w *world) run(t *testing.T, d time.Duration) {
 
 func (w *world) put(keys ...string) {
 	for _, k := range keys {
-		w.commit(k, 0, "UPDATE")
+		w.commit(k, "UPDATE")
 	}
 	w.publish(0, -1)
 }
@@ -82,6 +88,36 @@ func TestMachine_MovedPartitionWaitsForWhatIsStillOnItsWay(t *testing.T) {
 	w.release(0)
 	w.take(w.pubs[1], 0)
 	w.put("A0") // in the pipe of the second
+	w.deliverChange(t, "pub1")
+	if n := w.m.state().Changes; n != 0 {
+		t.Fatalf("%d changes were handed on before the one that came first", n)
+	}
+	for w.reply() {
+	}
+	w.run(t, time.Millisecond)
+	w.whole()
+}
+
+// A key moves to a partition of another publisher, which lives on, as the one
+// that the key came from does: what that one has published is still on its way.
+func TestMachine_AKeyThatMovedWaitsForWhatIsStillOnItsWay(t *testing.T) {
+	w := newWorld([]string{""}, 2, t.Fatalf)
+	w.start("pub0")
+	w.start("pub1")
+	w.take(w.pubs[0], 0)
+	w.take(w.pubs[1], 1)
+	w.subscribe(Position{})
+	w.settled(t)
+	w.put("A0") // waits in the pipe of the first
+	w.move("A0", 1)
+	w.commit("A0", "UPDATE")
+	w.publish(1, -1) // waits for the first
+	if len(w.pipes["pub1"].queue) > 0 {
+		t.Fatal("the other one went on before it may")
+	}
+	w.publish(0, -1)
+	w.save(w.pubs[0])
+	w.publish(1, -1)
 	w.deliverChange(t, "pub1")
 	if n := w.m.state().Changes; n != 0 {
 		t.Fatalf("%d changes were handed on before the one that came first", n)

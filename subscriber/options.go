@@ -40,6 +40,11 @@ type Options struct {
 	ServerKey string
 	SecretKey string
 
+	// Enroll gets us in by an ID token: Connect, Recover and ServerKey are learned
+	// then, and a SecretKey is made if there is none. An identity can have ten keys
+	// at once: whoever starts often should keep one.
+	Enroll *Enrolment
+
 	// OnGap is told of what cannot be recovered. An error ends Run; none, or no
 	// OnGap, goes on behind the gap.
 	OnGap func(Gap) error
@@ -68,7 +73,10 @@ type Options struct {
 	JoinTimeout time.Duration
 	// AnswerTimeout is how long a recovery endpoint may be silent; 5 s.
 	AnswerTimeout time.Duration
-	// RecoveryTimeout is how long recovery is tried before OnGap is told; 1 min.
+	// RecoveryTimeout is how long recovery is tried before OnGap is told; 1 min. It
+	// is AnswerTimeout as long as no recovery endpoint has ever answered, unless
+	// something is wanted from before the start; and nothing for a minute (this
+	// time) when this identity may not ask.
 	RecoveryTimeout time.Duration
 
 	// Clock gives the local monotonic time; time.Now.
@@ -124,14 +132,20 @@ func (o *Options) validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	check(len(o.Connect)+len(o.Recover) > 0, "Connect, Recover: no endpoint; one looks like tcp://127.0.0.1:5556")
-	check(len(o.Connect) > 0 || o.Follow, "Connect: no endpoint, which only a follower can do without")
+	if o.Enroll != nil {
+		if err := o.Enroll.check(); err != nil {
+			faults = append(faults, err)
+		}
+		check(o.ServerKey == "", "ServerKey, Enroll: one makes the other needless")
+	}
+	check(len(o.Connect)+len(o.Recover) > 0 || o.Enroll != nil, "Connect, Recover: no endpoint; one looks like tcp://127.0.0.1:5556")
+	check(len(o.Connect) > 0 || o.Follow || o.Enroll != nil, "Connect: no endpoint, which only a follower can do without")
 	check(o.Since.IsZero() || !o.Snapshot, "Since, Snapshot: changes are read from the time of the snapshot; one of the two has to go")
 	check(o.Buffer >= 1<<16, "Buffer: %d is less than 64 KiB", o.Buffer)
 	check(o.Remember >= 1000, "Remember: %d is less than 1000", o.Remember)
 	check(o.Queue >= 0, "Queue: %d is negative", o.Queue)
 	check(o.Credit.Messages > 0 && o.Credit.Bytes > 0, "Credit: %d messages and %d bytes let nothing through", o.Credit.Messages, o.Credit.Bytes)
-	check((o.ServerKey == "") == (o.SecretKey == ""), "ServerKey, SecretKey: one does not do without the other")
+	check((o.ServerKey == "") == (o.SecretKey == "") || o.Enroll != nil, "ServerKey, SecretKey: one does not do without the other")
 	for name, d := range map[string]time.Duration{"CursorInterval": o.CursorInterval, "Silence": o.Silence, "JoinTimeout": o.JoinTimeout,
 		"AnswerTimeout": o.AnswerTimeout, "RecoveryTimeout": o.RecoveryTimeout} {
 		check(d > 0, "%s: %s is negative", name, d)
@@ -147,6 +161,7 @@ func (o *Options) config() config {
 		topics: o.Topics, levels: levels, filter: filterOf(o.Topics, levels), follow: o.Follow, tables: o.Tables, snapshot: o.Snapshot,
 		connect: o.Connect, recover: o.Recover, hold: o.Buffer, remember: o.Remember, credit: o.Credit,
 		joining: o.JoinTimeout, silence: o.Silence, answering: o.AnswerTimeout, giveUp: o.RecoveryTimeout,
+		unheard: min(o.AnswerTimeout, o.RecoveryTimeout),
 	}
 	if o.Follow {
 		c.levels, c.filter = nil, nil

@@ -32,7 +32,7 @@ func (m *machine) patrol(now instant) {
 		m.out.ping = true
 	}
 	// What a publisher that cannot be heard publishes comes by replays.
-	if absent && m.mode == flowing && now-m.fleet.polled > m.cfg.silence && m.canRecover() {
+	if absent && m.mode == flowing && now-m.fleet.polled > m.cfg.silence && m.canRecover(now) {
 		m.want("silent publisher", now)
 	}
 }
@@ -95,7 +95,7 @@ func (m *machine) isForgotten(p *publisher, now instant) bool {
 // assembled tells whether all publishers are known, so that a replay can begin;
 // or none can be expected to be before long.
 func (m *machine) assembled(now instant) bool {
-	if now > m.cfg.joining && (m.canRecover() || m.fleet.greeted()) {
+	if now > m.cfg.joining && (m.canRecover(now) || m.fleet.greeted()) {
 		return true
 	}
 	if len(m.fleet.missing) > 0 || !m.fleet.greeted() {

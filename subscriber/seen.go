@@ -64,13 +64,18 @@ func (s *seen) insert(hash uint64) {
 // in which they came, so that some stay until those in front of them go.
 func (s *seen) evict(before stamp) {
 	for s.count > 0 && s.ring[s.head].at < before {
-		s.remove(s.ring[s.head].hash)
-		s.head = (s.head + 1) & (len(s.ring) - 1)
-		s.count--
+		s.forget()
 	}
 	if n := len(s.ring); n > minSeen && s.count < n/8 {
 		s.resize(n / 4)
 	}
+}
+
+// forget forgets what came first of what there is.
+func (s *seen) forget() {
+	s.remove(s.ring[s.head].hash)
+	s.head = (s.head + 1) & (len(s.ring) - 1)
+	s.count--
 }
 
 // remove takes a hash out of the table, and moves those up that were put behind

@@ -42,6 +42,8 @@ type session struct {
 	at       string   // read timestamp of the snapshot
 	after    string   // version of its last row
 
+	reached  bool    // somebody has answered, ever
+	barred   instant // until when nobody is asked, since nobody may be, or answers
 	next     int     // place in the list of endpoints
 	failures int     // since something came
 	failing  instant // since when; 0 is not
@@ -66,12 +68,25 @@ func (m *machine) endpoints() []string {
 // helloID is the id of all requests for a hello.
 const helloID = "hello"
 
-func (m *machine) canRecover() bool { return len(m.endpoints()) > 0 }
+// canRecover tells whether it is any use to ask.
+func (m *machine) canRecover(now instant) bool {
+	return now >= m.session.barred && len(m.endpoints()) > 0
+}
+
+// bar takes it that nobody will answer for a while: whoever has no grants of his
+// own is better served with what is published, than by waiting for each loss.
+func (m *machine) bar(now instant) {
+	m.session.barred = now + m.cfg.giveUp
+}
 
 // request asks for what is missing: a snapshot, the time, or a replay.
 func (m *machine) request(now instant) {
 	s := &m.session
 	endpoints := m.endpoints()
+	if now < s.barred {
+		m.giveUp(now)
+		return
+	}
 	if len(endpoints) == 0 {
 		if m.fleet.greeted() && !m.cfg.follow {
 			m.giveUp(now) // there are none
@@ -168,6 +183,12 @@ func (m *machine) progress() { m.session.failures, m.session.failing = 0, 0 }
 func (m *machine) attend(now instant) {
 	s := &m.session
 	switch {
+	case !s.reached && s.failing != 0 && now-s.failing > m.perseverance() && !m.cfg.follow:
+		m.log.Warn("no recovery endpoint answers, or none lets this identity in: what is lost will be told, and cannot be mended", "endpoints", m.endpoints())
+		m.cancel()
+		m.bar(now)
+		m.giveUp(now)
+		return
 	case s.active && now-s.heard > m.patience():
 		m.cancel()
 		m.failed("no answer", now)
@@ -184,6 +205,15 @@ func (m *machine) attend(now instant) {
 	if !s.active && now >= s.retryAt {
 		m.request(now)
 	}
+}
+
+// perseverance is how long to try. If nobody has answered ever, and nothing is
+// wanted from before the start, that is not long: maybe nobody will.
+func (m *machine) perseverance() instant {
+	if m.session.reached || m.session.demanded {
+		return m.cfg.giveUp
+	}
+	return m.cfg.unheard
 }
 
 // patience is how long an answer may take: at first not long, since nobody may be
@@ -203,10 +233,11 @@ func (m *machine) unreachable(p *publisher, now instant) {
 	}
 }
 
-// giveUp goes on without what cannot be recovered.
+// giveUp goes on without what cannot be recovered, and tells of it if there can
+// be anything.
 func (m *machine) giveUp(now instant) {
 	s := &m.session
-	if m.lost > 0 || s.demanded || s.failures > 0 && m.complete != 0 {
+	if m.lost > 0 || s.demanded || m.complete != 0 && (s.failures > 0 || isDoubt(m.wanted)) {
 		m.gap(Gap{Cause: Unrecovered, From: m.complete.time(), Lost: m.lost})
 	}
 	s.active, s.snapshot, s.demanded, m.wanted = false, false, false, ""
@@ -218,6 +249,16 @@ func (m *machine) giveUp(now instant) {
 	}
 	m.spilled, m.waived = false, m.latest
 	m.flow(now)
+}
+
+// isDoubt tells whether something may have been lost if that is why a replay is
+// wanted, though no counter says so.
+func isDoubt(why string) bool {
+	switch why {
+	case "new publisher", "missed publisher", "lost publisher", "silent publisher", "first contact", "full buffer":
+		return true
+	}
+	return false
 }
 
 // flow lets changes through again, those that were held first.

@@ -14,13 +14,15 @@ import (
 // sockets are a SUB and a DEALER socket in a context of their own. They are for
 // one goroutine.
 type sockets struct {
-	keys   keys
-	ctx    *zmq.Context
-	sub    *zmq.Socket
-	dealer *zmq.Socket // nil until something is asked
-	peer   string      // endpoint of the dealer
-	asked  []string    // topics that are subscribed to and given up, to be answered
-	frames [4][]byte
+	keys    keys
+	links   map[string]string // keys of the servers that the SUB socket is connected to, by endpoint
+	ctx     *zmq.Context
+	sub     *zmq.Socket
+	dealer  *zmq.Socket // nil until something is asked
+	peer    string      // endpoint of the dealer
+	peerKey string
+	asked   []string // topics that are subscribed to and given up, to be answered
+	frames  [4][]byte
 }
 
 const (
@@ -32,8 +34,8 @@ const (
 	heartbeatTimeout = 15 * time.Second
 )
 
-func openSockets(o *Options, cfg *config) (_ *sockets, err error) {
-	s := &sockets{keys: keys{server: o.ServerKey, secret: o.SecretKey}}
+func openSockets(o *Options, cfg *config, k keys) (_ *sockets, err error) {
+	s := &sockets{keys: k, links: make(map[string]string)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -59,7 +61,7 @@ func openSockets(o *Options, cfg *config) (_ *sockets, err error) {
 	for _, topic := range subscribe {
 		errs = append(errs, s.sub.SetSubscribe(topic))
 	}
-	for _, endpoint := range o.Connect {
+	for _, endpoint := range cfg.connect {
 		errs = append(errs, s.connect(endpoint))
 	}
 	return s, errors.Join(errs...)
@@ -67,15 +69,52 @@ func openSockets(o *Options, cfg *config) (_ *sockets, err error) {
 
 // prepare sets what both sockets have in common.
 func (s *sockets) prepare(z *zmq.Socket) error {
-	return errors.Join(s.keys.secure(z), z.SetLinger(0), z.SetReconnectIvl(reconnectFirst), z.SetReconnectIvlMax(reconnectLast), z.SetIpv6(true),
+	return errors.Join(z.SetLinger(0), z.SetReconnectIvl(reconnectFirst), z.SetReconnectIvlMax(reconnectLast), z.SetIpv6(true),
 		z.SetHeartbeatIvl(heartbeat), z.SetHeartbeatTimeout(heartbeatTimeout), z.SetTcpKeepalive(1), z.SetTcpKeepaliveIdle(60), z.SetTcpKeepaliveIntvl(10), z.SetTcpKeepaliveCnt(3))
 }
 
 func (s *sockets) connect(endpoint string) error {
+	if err := s.keys.secure(s.sub, endpoint); err != nil {
+		return err
+	}
 	if err := s.sub.Connect(endpoint); err != nil {
 		return fmt.Errorf("connect to %q: %w; an endpoint looks like tcp://127.0.0.1:5556", endpoint, err)
 	}
+	s.links[endpoint] = s.keys.at(endpoint)
 	return nil
+}
+
+func (s *sockets) disconnect(endpoint string) error {
+	delete(s.links, endpoint)
+	return s.sub.Disconnect(endpoint)
+}
+
+// move follows new keys: where there is another one than the connection was made
+// with, it is made anew. Before, what is new is connected to: while a server's
+// key is replaced the same messages come from two endpoints, so that none is
+// missed. What is gone is left at last.
+func (s *sockets) move(k keys, connect, leave []string) error {
+	s.keys = k
+	var errs []error
+	for _, endpoint := range connect {
+		if _, connected := s.links[endpoint]; !connected {
+			errs = append(errs, s.connect(endpoint))
+		}
+	}
+	for _, endpoint := range leave {
+		if _, connected := s.links[endpoint]; connected {
+			errs = append(errs, s.disconnect(endpoint))
+		}
+	}
+	for endpoint, key := range s.links {
+		if key != k.at(endpoint) {
+			errs = append(errs, s.disconnect(endpoint), s.connect(endpoint))
+		}
+	}
+	if s.peer != "" && s.peerKey != k.at(s.peer) { // its requests are made again, elsewhere
+		s.hangUp()
+	}
+	return errors.Join(errs...)
 }
 
 // ping makes every publisher say at once how the levels stand and who it is: it
@@ -104,10 +143,7 @@ func (s *sockets) send(r *request) error {
 
 // dial makes a new DEALER socket, connected to one endpoint.
 func (s *sockets) dial(endpoint string) (err error) {
-	if s.dealer != nil {
-		s.dealer.Close()
-		s.dealer, s.peer = nil, ""
-	}
+	s.hangUp()
 	z, err := s.ctx.NewSocket(zmq.DEALER)
 	if err != nil {
 		return err
@@ -115,13 +151,20 @@ func (s *sockets) dial(endpoint string) (err error) {
 	// What arrives is bounded by credit. ZMQ_IMMEDIATE would tell whether there
 	// is a connection; but with it a connection that breaks takes the rest of
 	// a message away that is being read, and libzmq 4.3.4 aborts ("!_more").
-	err = errors.Join(s.prepare(z), z.SetRcvhwm(0), z.SetSndhwm(0), z.Connect(endpoint))
+	err = errors.Join(s.prepare(z), s.keys.secure(z, endpoint), z.SetRcvhwm(0), z.SetSndhwm(0), z.Connect(endpoint))
 	if err != nil {
 		z.Close()
 		return fmt.Errorf("connect to the recovery endpoint %q: %w", endpoint, err)
 	}
-	s.dealer, s.peer = z, endpoint
+	s.dealer, s.peer, s.peerKey = z, endpoint, s.keys.at(endpoint)
 	return nil
+}
+
+func (s *sockets) hangUp() {
+	if s.dealer != nil {
+		s.dealer.Close()
+		s.dealer, s.peer = nil, ""
+	}
 }
 
 // receive reads a message without waiting. It returns the frames, none when

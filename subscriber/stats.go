@@ -18,12 +18,15 @@ type Stats struct {
 	Spills      uint64 // times that more was published during a replay than may be held
 	Epochs      uint64 // publishers that were heard
 
-	Live       bool   // changes come as they are published
-	Following  bool   // changes come over the recovery endpoint, as they are committed
-	Why        string // why neither
-	Publishers int    // that are known now
-	Held       int64  // bytes of changes that wait for a replay
-	Remembered int    // versions that are remembered
+	Live      bool   // changes come as they are published
+	Following bool   // changes come over the recovery endpoint, as they are committed
+	Why       string // why neither
+	// Unrecoverable: no recovery endpoint answers, or none lets this identity ask.
+	// What is lost is told to OnGap, and not mended.
+	Unrecoverable bool
+	Publishers    int   // that are known now
+	Held          int64 // bytes of changes that wait for a replay
+	Remembered    int   // versions that are remembered
 
 	Resolved     time.Time     // everything committed before was handled; zero while that is not known
 	LatestChange time.Time     // commit timestamp of the change that was handled last

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	zmq "github.com/pebbe/zmq4"
 )
 
 // A Handler is called for every change, once, in commit order per key, by one
@@ -38,6 +40,12 @@ func New(o Options) (*Subscriber, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("subscriber options: %w", err)
 	}
+	if o.Enroll != nil && o.SecretKey == "" {
+		var err error
+		if _, o.SecretKey, err = zmq.NewCurveKeypair(); err != nil {
+			return nil, fmt.Errorf("make a CURVE key: %w", err)
+		}
+	}
 	return &Subscriber{opt: o}, nil
 }
 
@@ -53,13 +61,22 @@ func (s *Subscriber) Stats() Stats {
 // until it cannot go on. Either way it saves the position at last. It is called
 // once.
 func (s *Subscriber) Run(ctx context.Context, h Handler) error {
-	from, err := s.start(ctx)
+	cfg := s.opt.config()
+	from, err := s.start(ctx, &cfg)
 	if err != nil {
 		return err
 	}
-	cfg := s.opt.config()
-	r := &run{Subscriber: s, handler: h, m: newMachine(cfg, from, s.opt.Log), epoch: s.opt.Clock()}
-	if r.z, err = openSockets(&s.opt, &cfg); err != nil {
+	r := &run{Subscriber: s, handler: h, epoch: s.opt.Clock()}
+	k, leave, err := r.join(ctx, &cfg)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer leave()
+	r.m = newMachine(cfg, from, s.opt.Log)
+	if r.z, err = openSockets(&s.opt, &cfg, k); err != nil {
 		return err
 	}
 	defer r.z.close()
@@ -72,9 +89,10 @@ func (s *Subscriber) Run(ctx context.Context, h Handler) error {
 }
 
 // start is the position to go on from.
-func (s *Subscriber) start(ctx context.Context) (Position, error) {
+func (s *Subscriber) start(ctx context.Context, cfg *config) (Position, error) {
 	if s.opt.Cursor != nil {
 		if p, err := s.opt.Cursor.Load(ctx); err != nil || !p.IsZero() {
+			cfg.resumed = true
 			return p, err
 		}
 	}
@@ -99,6 +117,9 @@ type run struct {
 	ticked   instant
 	saved    instant
 	position string // that was saved, to save it once
+
+	member   *membership // nil without an enrolment
+	enrolled places      // as they were used last
 }
 
 const (
@@ -182,6 +203,9 @@ func (r *run) read(ctx context.Context, now instant) (idle bool, err error) {
 // tick lets time go on.
 func (r *run) tick(ctx context.Context, now instant) error {
 	r.ticked = now
+	if err := r.follow(); err != nil {
+		return err
+	}
 	r.m.tick(now)
 	if err := r.settle(ctx, now); err != nil {
 		return err
@@ -223,7 +247,7 @@ func (r *run) act(e effects) error {
 	}
 	for _, endpoint := range e.disconnect {
 		r.opt.Log.Debug("disconnecting", "endpoint", endpoint)
-		r.z.sub.Disconnect(endpoint)
+		r.z.disconnect(endpoint)
 	}
 	if e.ping {
 		if err := r.z.ping(); err != nil {

@@ -16,8 +16,9 @@ import (
 // without sockets, clocks and goroutines. What may go wrong does when it is told.
 type world struct {
 	fail    func(format string, args ...any)
-	log     []*row   // all changes, in commit order
-	parts   []*part  // partitions; a key is in one of them for ever
+	log     []*row  // all changes, in commit order
+	parts   []*part // partitions; they live on while keys move between them
+	home    map[string]int
 	pubs    []*pub   // that live
 	rows    []string // epochs in the replicas table: of the living, and for a while of the dead
 	epochs  int
@@ -35,11 +36,17 @@ type world struct {
 	keys    map[string]int // changes that were handed on, by key
 	breaks  rules
 	recover []string // recovery endpoints in the hellos
+
+	denies, mute bool  // what the recovery endpoint does instead of an answer
+	forgiving    bool  // gaps and errors are kept, and no failure
+	gaps         []Gap // that were told
+	err          error // that ended it
 }
 
 // rules can be broken, to see that it is noticed.
 type rules struct {
 	noMoved     bool // publishers do not say that a partition has moved
+	noMovedIn   bool // nor that keys have moved to it from another's partition
 	noDirectory bool // resolved times count though not all publishers are known
 }
 
@@ -54,8 +61,15 @@ func (r *row) version() string { return r.at.String() + "/tx/00000000/0" }
 
 // A part is a partition: its owner, and the position in the store.
 type part struct {
-	owner *pub
-	saved stamp // everything before was published
+	owner    *pub
+	saved    stamp // everything before was published
+	arrivals []arrival
+}
+
+// An arrival is a key that moves to a partition from another one.
+type arrival struct {
+	at   stamp
+	from *part
 }
 
 type pub struct {
@@ -90,6 +104,10 @@ func newWorld(topics []string, partitions int, fail func(string, ...any)) *world
 	w := &world{fail: fail, clock: worldStart, pipes: make(map[string]*pipe), peers: make(map[string]string), got: make(map[*row]int), keys: make(map[string]int)}
 	for range partitions {
 		w.parts = append(w.parts, &part{saved: worldStart})
+	}
+	w.home = make(map[string]int)
+	for i := range partitions {
+		w.home[fmt.Sprint("A", i)], w.home[fmt.Sprint("B", i)] = i, i
 	}
 	o := Options{Connect: []string{"pub0"}, Topics: topics, Recover: []string{"rec"}}.withDefaults()
 	w.opt = o.config()
@@ -130,9 +148,42 @@ func (w *world) greet(endpoint string) {
 }
 
 // commit changes a key.
-func (w *world) commit(key string, part int, op string) {
+func (w *world) commit(key string, op string) {
 	w.clock += 1000
-	w.log = append(w.log, &row{at: w.clock, key: key, part: part, topic: key[:1] + "/" + op + "/"})
+	w.log = append(w.log, &row{at: w.clock, key: key, part: w.home[key], topic: key[:1] + "/" + op + "/"})
+}
+
+// move gives a key to another partition.
+func (w *world) move(key string, to int) {
+	if from := w.home[key]; from != to {
+		w.clock += 1000
+		w.home[key] = to
+		w.parts[to].arrivals = append(w.parts[to].arrivals, arrival{at: w.clock, from: w.parts[from]})
+	}
+}
+
+// pass takes a partition on to a time, past the keys that move to it before
+// that; it tells whether it got there. What they had elsewhere must have been
+// published: by the same replica, or in the store.
+func (w *world) pass(p *pub, part *part, to stamp) bool {
+	for _, a := range part.arrivals {
+		if a.at < p.next[part] || a.at >= to {
+			continue
+		}
+		moved := a.at + 1
+		switch {
+		case a.from.owner == p && p.next[a.from] > a.at:
+			moved = p.moved[a.from]
+		case a.from.owner == p || a.from.saved <= a.at:
+			p.next[part] = max(p.next[part], a.at)
+			return false
+		}
+		if !w.breaks.noMovedIn {
+			p.moved[part] = max(p.moved[part], moved)
+		}
+	}
+	p.next[part] = max(p.next[part], to)
+	return true
 }
 
 // start starts a replica, at an endpoint that may be that of a dead one.
@@ -207,8 +258,10 @@ func (w *world) publish(i, n int) {
 	}
 	first := sort.Search(len(w.log), func(j int) bool { return w.log[j].at >= p.next[part] })
 	for _, r := range w.log[first:] {
+		if !w.pass(p, part, r.at) {
+			return
+		}
 		if r.part != i {
-			p.next[part] = r.at // as a heartbeat would
 			continue
 		}
 		if n == 0 {
@@ -223,7 +276,7 @@ func (w *world) publish(i, n int) {
 		w.emit(p, r.topic, fmt.Sprintf("%s %s %s %s}", r.version(), p.epoch, p.counters(r.topic), attributes), r.key)
 		p.next[part] = r.at + 1
 	}
-	p.next[part] = max(p.next[part], w.clock+1)
+	w.pass(p, part, w.clock+1)
 }
 
 func (w *world) count(p *pub, topic string) {
@@ -345,145 +398,6 @@ func (w *world) expire() {
 	w.rows = slices.DeleteFunc(w.rows, func(epoch string) bool {
 		return !slices.ContainsFunc(w.pubs, func(p *pub) bool { return p.epoch == epoch })
 	})
-}
-
-// deliver hands the first message of a pipe to the subscriber.
-func (w *world) deliver(endpoint string) bool {
-	c := w.pipes[endpoint]
-	if c == nil || len(c.queue) == 0 {
-		return false
-	}
-	f := c.queue[0]
-	c.queue = c.queue[1:]
-	w.m.live([]byte(f[0]), []byte(f[1]), []byte(f[2]), w.now)
-	w.settle(-1)
-	return true
-}
-
-// reply lets the recovery endpoint send one message.
-func (w *world) reply() bool {
-	r := w.asked
-	if r == nil || r.ended {
-		return false
-	}
-	answer := func(topic, header, body string) {
-		w.m.answer([]byte(r.id), []byte(topic), []byte(header), []byte(body), w.now)
-	}
-	if r.sent < len(r.todo) {
-		c := r.todo[r.sent]
-		r.sent++
-		answer(c.topic, fmt.Sprintf("%s %016d %d {}", c.version(), 0, r.sent), c.key)
-	} else {
-		r.ended = true
-		text, _ := json.Marshal(message.EndBody{Changes: uint64(r.sent), Resolved: r.to.String()})
-		answer(message.End, message.ControlVersion(r.to.time())+" 0 0 {}", string(text))
-	}
-	w.settle(-1)
-	return true
-}
-
-// interrupt lets the recovery endpoint fail.
-func (w *world) interrupt() {
-	if r := w.asked; r != nil && !r.ended {
-		r.ended = true
-		text, _ := json.Marshal(message.ErrorBody{Code: message.Interrupted})
-		w.m.answer([]byte(r.id), []byte(message.Failed), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), text, w.now)
-		w.settle(-1)
-	}
-}
-
-// settle takes what the machine hands on, n changes at most if n is not negative, and
-// does what it wants to be done.
-func (w *world) settle(n int) {
-	for c := w.m.next(w.now); c != nil && n != 0; c = w.m.next(w.now) {
-		w.check(c)
-		w.m.done()
-		n--
-	}
-	e := w.m.take()
-	if e.err != nil {
-		w.fail("the machine fails: %v", e.err)
-	}
-	for _, g := range e.gaps {
-		w.fail("the machine has given something up: %s", g)
-	}
-	for _, endpoint := range e.connect {
-		if w.pipes[endpoint] == nil {
-			w.connect(endpoint)
-		}
-	}
-	for _, endpoint := range e.disconnect {
-		delete(w.pipes, endpoint)
-	}
-	if e.ping {
-		for endpoint, c := range w.pipes {
-			if !c.cut {
-				w.greet(endpoint)
-			}
-		}
-	}
-	for _, r := range e.requests {
-		w.request(r)
-	}
-	if w.from == 0 && w.m.mode == flowing {
-		w.from = w.m.session.floor
-	}
-}
-
-func (w *world) request(r request) {
-	switch r.command {
-	case message.CommandReplay:
-		var q message.ReplayRequest
-		if err := json.Unmarshal(r.body, &q); err != nil || r.endpoint != "rec" {
-			w.fail("request %s: %v", r.body, err)
-		}
-		w.clock += 1000 // later than every commit
-		w.asked = &replay{id: q.ID, to: w.clock}
-		w.asked.from, _ = parseStamp(q.From)
-		if q.From == message.Now {
-			w.asked.from = w.clock
-		}
-		for _, c := range w.log {
-			if c.at >= w.asked.from && c.at < w.asked.to && filter(q.Topics).wants(c.topic) {
-				w.asked.todo = append(w.asked.todo, c)
-			}
-		}
-	case message.CommandHello:
-		var body message.HelloBody
-		for _, p := range w.pubs {
-			body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: p.epoch, Publish: []string{p.endpoint}})
-		}
-		text, _ := json.Marshal(body)
-		w.m.answer([]byte(helloID), []byte(message.Hello), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), text, w.now)
-	case message.CommandCancel:
-		w.asked = nil
-	}
-}
-
-// check looks at a change that is handed on: it must be the next one of its key.
-func (w *world) check(c *Change) {
-	i := sort.Search(len(w.log), func(i int) bool { return w.log[i].at >= c.at })
-	if i == len(w.log) || w.log[i].at != c.at {
-		w.fail("%s was never committed", c.Header.Version)
-		return
-	}
-	r := w.log[i]
-	if w.got[r]++; w.got[r] > 1 {
-		w.fail("%s came twice, the second time %s", r.version(), c.Origin)
-	}
-	if string(c.Body) != r.key || c.Topic != r.topic {
-		w.fail("%s is of %s/%s", r.version(), c.Topic, c.Body)
-	}
-	for _, before := range w.log[:i] {
-		if before.key == r.key && before.at >= w.from && w.from != 0 && w.got[before] == 0 && w.wanted(before) {
-			w.fail("%s of %s came %s before %s", r.version(), r.key, c.Origin, before.version())
-		}
-	}
-	for _, after := range w.log[i+1:] {
-		if after.key == r.key && w.got[after] > 0 {
-			w.fail("%s of %s came %s after %s", r.version(), r.key, c.Origin, after.version())
-		}
-	}
 }
 
 func (w *world) wanted(r *row) bool { return filter(w.opt.topics).wants(r.topic) }

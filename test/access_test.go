@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
 )
@@ -135,6 +136,47 @@ identities:
 		if strings.Contains(replica.Stderr()+a.Stderr()+b.Stderr(), strings.TrimSpace(string(text))) {
 			t.Error("a secret key is logged")
 		}
+	}
+	replica.Stop()
+}
+
+// TestTail_WithoutGrantsGoesLive: an identity that may hear what is published
+// and may not ask for anything, or not for this, is live all the same, and is
+// told what that means. What it asks for by name it does not get.
+func TestTail_WithoutGrantsGoesLive(t *testing.T) {
+	t.Parallel()
+	spanner, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { spanner.Close() })
+	s := newShop(t, spanner.Addr())
+	dir := t.TempDir()
+	serverFile, server := keygen(t, dir, "server")
+	noneFile, none := keygen(t, dir, "none")
+	otherFile, other := keygen(t, dir, "other")
+	file := filepath.Join(dir, "access.yaml")
+	text := fmt.Sprintf("identities:\n  - {name: none, keys: [%q]}\n  - {name: other, keys: [%q], topics: [Users/]}\n", none, other)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replica := harness.Serve(t, s.with("SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file))
+	tail := func(secret string, more ...string) *harness.Process {
+		args := []string{"tail", "--connect", replica.Endpoint, "--server-key", server, "--secret-key-file", secret, "--topic", "Orders/"}
+		return harness.Start(t, nil, append(args, more...)...)
+	}
+	unknown, denied, since := tail(noneFile), tail(otherFile), tail(otherFile, "--since", "1m")
+	denied.Logged("may not ask for what is lost.*Orders/.*is not granted")
+	unknown.Logged("no recovery endpoint answers, or none lets this identity in")
+	for _, p := range []*harness.Process{unknown, denied} {
+		p.Logged("subscribed")
+	}
+	s.commit(1, "Orders")
+	for _, p := range []*harness.Process{unknown, denied} {
+		p.Printed("Orders  Id=1")
+	}
+	if status := since.Wait(harness.Patience); status != 1 || !strings.Contains(since.Stderr(), `topic "Orders/" is not granted`) {
+		t.Errorf("--since: exit status %d, %s", status, since.Stderr())
 	}
 	replica.Stop()
 }

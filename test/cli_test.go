@@ -215,27 +215,3 @@ func TestTail_CountsVerifiesAndEnds(t *testing.T) {
 	}
 	replica.Stop()
 }
-
-// TestDemo_ShowsChangesAndEndsCleanly is what make demo runs, on both Spanners.
-func TestDemo_ShowsChangesAndEndsCleanly(t *testing.T) {
-	t.Parallel()
-	for _, spanner := range []string{"embedded", "google"} {
-		t.Run(spanner, func(t *testing.T) {
-			if spanner == "google" {
-				spannerdb.Host(t) // skips where Google's emulator is missing
-			}
-			p := harness.Start(t, map[string]string{"SPANCAST_DATABASE": "not to be touched"}, "demo", "--emulator", spanner, "--rate", "50", "--partition-life", "1s")
-			p.Logged("subscribed")
-			p.Printed("(?s)DELETE  Orders.*DELETE  Orders")
-			p.Signal(syscall.SIGINT)
-			if status := p.Wait(harness.Patience); status != 0 {
-				t.Errorf("exit status %d", status)
-			}
-			for _, want := range []string{"INSERT  Customers  CustomerId=1", "UPDATE  Orders", " → paid", "DELETE  Orders"} {
-				if !strings.Contains(p.Stdout(), want) {
-					t.Errorf("%q was not printed", want)
-				}
-			}
-		})
-	}
-}

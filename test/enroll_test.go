@@ -2,24 +2,18 @@ package test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	spannerapi "cloud.google.com/go/spanner"
-	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 
-	"github.com/spancast/spancast/access/enroll"
 	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
 )
@@ -29,14 +23,7 @@ import (
 // row is deleted, it is out.
 func TestServe_EnrolsByIDToken(t *testing.T) {
 	t.Parallel()
-	signer, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: signer.Public(), KeyID: "one", Algorithm: oidc.RS256}}}
-	h := httptest.NewServer(issuer)
-	t.Cleanup(h.Close)
-	issuer.SetIssuer(h.URL)
+	by := newIssuer(t)
 	spanner, err := emulator.Start(context.Background(), emulator.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -52,20 +39,14 @@ func TestServe_EnrolsByIDToken(t *testing.T) {
 		}
 		return path
 	}
-	file := write("access.yaml", fmt.Sprintf("enrolment: [{issuer: %q, claims: {email: ann@example.com}, identity: '{email}', audiences: [everyone], topics: [Orders/]}]", h.URL))
+	file := write("access.yaml", fmt.Sprintf("enrolment: [{issuer: %q, claims: {email: ann@example.com}, identity: '{email}', audiences: [everyone], topics: [Orders/]}]", by.url))
 	var replicas []*harness.Replica
 	address := freePort(t)
 	for _, http := range []string{address, "none"} {
 		replicas = append(replicas, harness.Serve(t, s.with("SPANCAST_HEARTBEAT", "1s", "SPANCAST_HTTP", http, "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile,
-			"SPANCAST_ACCESS_FILE", file, "SPANCAST_OIDC_ISSUERS", map[bool]string{true: h.URL}[http != "none"], "SPANCAST_OIDC_AUDIENCE", "spancast")))
+			"SPANCAST_ACCESS_FILE", file, "SPANCAST_OIDC_ISSUERS", map[bool]string{true: by.url}[http != "none"], "SPANCAST_OIDC_AUDIENCE", "spancast")))
 	}
-	token := func(email string) string {
-		claims, err := json.Marshal(map[string]any{"iss": h.URL, "aud": "spancast", "sub": "1", "email": email, "exp": time.Now().Add(time.Hour).Unix()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return write(email, oidctest.SignIDToken(signer, "one", oidc.RS256, string(claims))+"\n")
-	}
+	token := func(email string) string { return write(email, by.token(email)+"\n") }
 	args := []string{"enroll", "--url", "http://" + address, "--secret-key-file", annFile, "--token"}
 	if status, _, stderr := harness.Run(t, nil, append(args, "file:"+token("eve@example.com"))...); status != 1 || !strings.Contains(stderr, "no rule of the access file fits the token (HTTP 403)") {
 		t.Errorf("exit status %d: %s", status, stderr)
@@ -74,12 +55,12 @@ func TestServe_EnrolsByIDToken(t *testing.T) {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 	status, stdout, stderr := harness.Run(t, nil, append(args, "file:"+token("ann@example.com"))...)
-	var answer enroll.Answer
+	var answer message.EnrollAnswer
 	if err := json.Unmarshal([]byte(stdout), &answer); status != 0 || err != nil {
 		t.Fatalf("exit status %d, %v: %s%s", status, err, stdout, stderr)
 	}
 	if answer.Identity != "ann@example.com" || len(answer.Audiences) != 1 || len(answer.Audiences[0].Publish) != 1 ||
-		answer.Audiences[0].Publish[0] != (enroll.Endpoint{Endpoint: replicas[0].Endpoint, ServerKey: server}) || answer.Topics[0] != "Orders/" {
+		answer.Audiences[0].Publish[0] != (message.EnrollEndpoint{Endpoint: replicas[0].Endpoint, ServerKey: server}) || answer.Topics[0] != "Orders/" {
 		t.Errorf("%+v", answer)
 	}
 	for _, r := range replicas {

@@ -41,13 +41,17 @@ func newShop(t testing.TB, host string) *shop {
 	return newShopIn(t, host, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL)
 }
 
-// newShopIn is newShop for either dialect.
-func newShopIn(t testing.TB, host string, dialect databasepb.DatabaseDialect) *shop {
+// newShopIn is newShop for either dialect; of GoogleSQL, with more tables that
+// have a text V.
+func newShopIn(t testing.TB, host string, dialect databasepb.DatabaseDialect, more ...string) *shop {
 	t.Helper()
 	name, ddl := "googlesql", []string{
 		`CREATE TABLE Orders (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
 		`CREATE TABLE Users (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
-		`CREATE CHANGE STREAM ` + shopStream + ` FOR Orders, Users`}
+		`CREATE CHANGE STREAM ` + shopStream + ` FOR ` + strings.Join(append([]string{"Orders", "Users"}, more...), ", ")}
+	for _, table := range more {
+		ddl = slices.Insert(ddl, 0, `CREATE TABLE `+table+` (Id INT64 NOT NULL, V STRING(MAX)) PRIMARY KEY (Id)`)
+	}
 	if dialect == databasepb.DatabaseDialect_POSTGRESQL {
 		name, ddl = "postgresql", []string{
 			`CREATE TABLE "Orders" ("Id" bigint PRIMARY KEY, "V" bigint)`,

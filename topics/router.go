@@ -33,6 +33,13 @@ func New(database, stream string, template *Template, rules []Rule) *Router {
 	return r
 }
 
+// FromRows tells whether topics are made of row data.
+func (r *Router) FromRows() bool {
+	return r.template.fromRows() || slices.ContainsFunc(r.rules, func(rule Rule) bool {
+		return slices.ContainsFunc(rule.templates, (*Template).fromRows)
+	})
+}
+
 // A Planner finds the routes of changes, and remembers them. It is for one
 // goroutine.
 type Planner struct {

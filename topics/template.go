@@ -2,6 +2,7 @@ package topics
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -82,6 +83,10 @@ func ParseTemplate(text string) (*Template, error) {
 
 // String returns the template as it was written.
 func (t *Template) String() string { return t.text }
+
+func (t *Template) fromRows() bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.value.fromRow() })
+}
 
 func parseSegment(s string) (segment, error) {
 	var seg segment

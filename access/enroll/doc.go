@@ -1,5 +1,4 @@
-// Package enroll trades an ID token for a grant: Server is POST /v1/enroll,
-// Client asks it, and keeps what it got alive.
+// Package enroll trades an ID token for a grant: Server is POST /v1/enroll.
 //
 //	POST /v1/enroll
 //	Authorization: Bearer ID-TOKEN
@@ -9,6 +8,7 @@
 //	400 not a request      401 not a token that is accepted   403 a token that no rule fits
 //	409 a key that is somebody else's                         429 too often, or too many keys
 //
+// The messages are in package message; package subscriber/enroll is the client.
 // The key's owner need not prove that he has the secret key: without it the
 // handshake with the sockets fails.
 package enroll

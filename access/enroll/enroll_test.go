@@ -9,12 +9,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +21,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/message"
+	client "github.com/spancast/spancast/subscriber/enroll"
 )
 
 const patience = 60 * time.Second
@@ -132,8 +131,8 @@ func newService(t *testing.T, change func(*Options)) *service {
 	policy, err := access.ParsePolicy([]byte(strings.ReplaceAll(rules, "ISSUER", s.issuer.url)))
 	check(t, err)
 	o := Options{Issuers: []string{"https://nobody.invalid", s.issuer.url}, Audience: "spancast", Policy: func() *access.Policy { return policy }, Put: s.put,
-		Answer: func(g access.Grant) Answer {
-			return Answer{Identity: g.Identity, Expires: g.Expires, Topics: g.Topics, Tables: g.Tables}
+		Answer: func(g access.Grant) message.EnrollAnswer {
+			return message.EnrollAnswer{Identity: g.Identity, Expires: g.Expires, Topics: g.Topics, Tables: g.Tables}
 		},
 		Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	if change != nil {
@@ -154,11 +153,11 @@ func newKey(t testing.TB) access.PublicKey {
 	return k.Public()
 }
 
-func (s *service) enroll(t *testing.T, token string, key access.PublicKey) (Answer, error) {
+func (s *service) enroll(t *testing.T, token string, key access.PublicKey) (message.EnrollAnswer, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c := &Client{URL: s.url + "/", Key: key, Token: func(context.Context) (string, error) { return token, nil }}
+	c := &client.Client{URL: s.url + "/", Key: key.String(), Token: func(context.Context) (string, error) { return token, nil }}
 	return c.Enroll(ctx)
 }
 
@@ -214,7 +213,7 @@ func TestEnroll_RefusesBadTokens(t *testing.T) {
 		"no name":                    {s.sign(t, "one", map[string]any{"email": nil, "sub": nil}), 403, "claim"},
 	} {
 		_, err := s.enroll(t, c.token, newKey(t))
-		var refused *Refused
+		var refused *client.Refused
 		if !errors.As(err, &refused) || refused.Status != c.status || !strings.Contains(refused.Reason, c.reason) {
 			t.Errorf("%s: %v, want %d %q", name, err, c.status, c.reason)
 		}
@@ -239,7 +238,7 @@ func TestEnroll_NobodyGetsAnothersKey(t *testing.T) {
 	root, err := access.ParsePublicKey("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID")
 	check(t, err)
 	for what, k := range map[string]access.PublicKey{"enrolled": key, "of the access file": root} {
-		var refused *Refused
+		var refused *client.Refused
 		if _, err := s.enroll(t, s.sign(t, "one", map[string]any{"email": "bob@example.com"}), k); !errors.As(err, &refused) || refused.Status != 409 {
 			t.Errorf("a key that is %s: %v", what, err)
 		}
@@ -253,7 +252,7 @@ func TestEnroll_HasLimits(t *testing.T) {
 	now := time.Now()
 	s := newService(t, func(o *Options) { o.Now = func() time.Time { return now } })
 	status := func(err error) int {
-		var refused *Refused
+		var refused *client.Refused
 		if errors.As(err, &refused) {
 			return refused.Status
 		}
@@ -309,69 +308,8 @@ func TestEnroll_RefusesWhatIsNoRequest(t *testing.T) {
 func TestEnroll_WhatFailsInsideIsNotTold(t *testing.T) {
 	s := newService(t, nil)
 	s.fail = errors.New("Row [secret-row] already exists")
-	var refused *Refused
+	var refused *client.Refused
 	if _, err := s.enroll(t, s.sign(t, "one", nil), newKey(t)); !errors.As(err, &refused) || refused.Status != 503 || strings.Contains(refused.Reason, "secret-row") {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestKeep_RenewsBeforeTheEnd(t *testing.T) {
-	s, key := newService(t, nil), newKey(t)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	n := 0
-	c := &Client{URL: s.url, Key: key, Token: func(context.Context) (string, error) {
-		if n++; n == 1 {
-			return s.sign(t, "one", map[string]any{"exp": 1}), nil // refused, and tried again
-		}
-		return s.sign(t, "one", nil), nil
-	}}
-	var failures int
-	c.retry = time.Millisecond
-	c.Keep(ctx, Answer{Expires: time.Now()}, func(a Answer, err error) {
-		if err != nil {
-			failures++
-			return
-		}
-		if time.Until(a.Expires) < time.Minute {
-			t.Errorf("expires %s", a.Expires)
-		}
-		cancel()
-	})
-	if failures != 1 || s.grants[key].Identity == "" {
-		t.Errorf("%d failures, grant %+v", failures, s.grants[key])
-	}
-}
-
-func TestSources(t *testing.T) {
-	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Metadata-Flavor") != "Google" || r.URL.Path != "/computeMetadata/v1/instance/service-accounts/default/identity" {
-			http.Error(w, "no", http.StatusForbidden)
-			return
-		}
-		fmt.Fprint(w, "token for "+r.URL.Query().Get("audience"))
-	}))
-	defer metadata.Close()
-	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(metadata.URL, "http://"))
-	path := filepath.Join(t.TempDir(), "token")
-	check(t, os.WriteFile(path, []byte("from a file\n"), 0o600))
-	for text, want := range map[string]string{"metadata": "token for a&b", "file:" + path: "from a file", "command:echo from a command": "from a command"} {
-		source, err := ParseSource(text, "a&b")
-		check(t, err)
-		if token, err := source(t.Context()); err != nil || token != want {
-			t.Errorf("%s: %q, %v", text, token, err)
-		}
-	}
-	for _, text := range []string{"file:/no/such/file", "command:exit 3"} {
-		source, err := ParseSource(text, "")
-		check(t, err)
-		if token, err := source(t.Context()); err == nil {
-			t.Errorf("%s: %q", text, token)
-		}
-	}
-	for _, text := range []string{"", "metadata", "file:", "command:", "env:X"} {
-		if _, err := ParseSource(text, ""); err == nil {
-			t.Errorf("%q was accepted", text)
-		}
 	}
 }

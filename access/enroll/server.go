@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/message"
 )
 
 // Options of a Server.
@@ -27,7 +28,7 @@ type Options struct {
 	// Put stores a grant that begins at a time. ErrTaken and ErrTooMany refuse.
 	Put func(ctx context.Context, g access.Grant, created time.Time) error
 	// Answer says where a grant is good.
-	Answer func(g access.Grant) Answer
+	Answer func(g access.Grant) message.EnrollAnswer
 
 	Client *http.Client     // asks issuers for their keys; nil: one with a timeout
 	Now    func() time.Time // nil: time.Now
@@ -44,7 +45,7 @@ var (
 // identity after.
 const (
 	addressEach, addressBurst   = rate.Limit(1), 30
-	identityEach, identityBurst = rate.Limit(0.1), 10
+	identityEach, identityBurst = rate.Limit(0.2), 10
 	maxRequest                  = 4 << 10
 	issuerTimeout               = 10 * time.Second
 )
@@ -80,14 +81,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		host = r.RemoteAddr
 	}
 	if !s.addresses.allow(host, s.opt.Now()) {
-		reply(w, http.StatusTooManyRequests, failure{"too many requests from this address"})
+		reply(w, http.StatusTooManyRequests, message.EnrollFailure{Error: "too many requests from this address"})
 		return
 	}
 	grant, err := s.enroll(w, r)
 	if err != nil {
 		status := statusOf(err)
 		s.opt.Log.Warn("enrolment refused", "status", status, "error", err, "address", host, "identity", grant.Identity)
-		reply(w, status, failure{err.Error()})
+		reply(w, status, message.EnrollFailure{Error: err.Error()})
 		return
 	}
 	s.opt.Log.Info("enrolled", "identity", grant.Identity, "key", grant.Key.Short(), "audiences", grant.Audiences, "topics", grant.Topics,
@@ -134,7 +135,7 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) (g access.Grant,
 	if !ok {
 		return g, refusal{http.StatusUnauthorized, errors.New("no ID token; send Authorization: Bearer TOKEN")}
 	}
-	var request Request
+	var request message.EnrollRequest
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&request); err != nil {
 		return g, refusal{http.StatusBadRequest, errors.New(`not a request; send {"public_key": …}`)}
 	}

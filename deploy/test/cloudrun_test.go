@@ -78,6 +78,7 @@ func containers(t *testing.T, path string, spec *run.RevisionSpec) {
 		}
 		knownVariables(t, path, env)
 		accepted(t, path, c.Args, env)
+		closed(t, path, env)
 	}
 }
 

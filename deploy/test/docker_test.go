@@ -1,11 +1,9 @@
 package test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -61,44 +59,5 @@ func TestSBOM_NamesTheLibraries(t *testing.T) {
 	}
 	if names != "zeromq3 libsodium glibc gcc-12 " {
 		t.Errorf("components %s", names)
-	}
-}
-
-// TestDockerfile_StagesRun runs the steps of the static image's build stage on this
-// Debian, and what comes out in a file system that is empty but for it: make image-test.
-func TestDockerfile_StagesRun(t *testing.T) {
-	if os.Getenv("SPANCAST_IMAGE_TEST") == "" {
-		t.Skip("takes minutes: make image-test")
-	}
-	dir, script := t.TempDir(), func(name string, args ...string) {
-		t.Helper()
-		path, err := filepath.Abs("../docker/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(path, args...)
-		cmd.Dir = "../.."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-		}
-	}
-	out := os.Getenv("SPANCAST_IMAGE_TEST")
-	script("libzmq", filepath.Join(dir, "zmq"))
-	script("binary", filepath.Join(dir, "zmq"), out)
-	if dynamic, err := exec.Command("ldd", out).CombinedOutput(); err == nil || !bytes.Contains(dynamic, []byte("not a dynamic executable")) {
-		t.Errorf("%s is not static: %s", out, dynamic)
-	}
-	root := filepath.Join(dir, "root")
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := os.ReadFile(out); err != nil {
-		t.Fatal(err)
-	} else if err := os.WriteFile(filepath.Join(root, "spancast"), b, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	version, err := exec.Command("chroot", root, "/spancast", "version").CombinedOutput()
-	if err != nil || !bytes.Contains(version, []byte("libzmq   4.3.4, CURVE yes")) || !bytes.Contains(version, []byte("sodium   1.0.")) {
-		t.Errorf("%v: %s", err, version)
 	}
 }

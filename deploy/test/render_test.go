@@ -91,7 +91,7 @@ func renderings(t *testing.T) map[string]*rendering {
 	for name, dir := range map[string]string{
 		"emulator":                             manifests + "/overlays/emulator",
 		"gke":                                  manifests + "/overlays/gke",
-		"gke with forwarder":                   combine(t, "overlays/gke", "components/forwarder"),
+		"gke with forwarder":                   combine(t, "overlays/gke", "components/forwarder", "components/forwarder-curve"),
 		"emulator with operator and forwarder": combine(t, "overlays/emulator", "components/podmonitor", "components/forwarder"),
 	} {
 		out[name] = render(t, name, dir)

@@ -16,6 +16,7 @@ import (
 // Options choose how an Arena runs.
 type Options struct {
 	Google  bool   // on Google's emulator instead of two embedded Spanners
+	Kind    Kind   // of the database and the change stream
 	Seed    uint64 // of everything that is drawn
 	Writers int
 	Pause   time.Duration // between two transactions of a writer
@@ -51,11 +52,11 @@ func NewArena(t testing.TB, o Options) *Arena {
 	t.Helper()
 	a := &Arena{t: t, opt: o, random: rand.New(rand.NewPCG(o.Seed, 0)), checker: newChecker(), report: newReport(), faulty: make(chan struct{}), stopLoad: func() {}}
 	close(a.faulty)
-	t.Logf("seed %d", o.Seed)
+	t.Logf("seed %d, %s", o.Seed, o.Kind)
 	if o.Google {
-		a.backend = onGoogle(t)
+		a.backend = onGoogle(t, o.Kind)
 	} else {
-		a.backend = embedded(t)
+		a.backend = embedded(t, o.Kind)
 	}
 	for n := range slots {
 		a.slots = append(a.slots, newSlot(t, n, a.backend.source, a.backend.meta))
@@ -289,7 +290,7 @@ func (a *Arena) judge() {
 		j.forget()
 	}
 	if a.t.Failed() {
-		a.t.Logf("seed %d", a.opt.Seed)
+		a.t.Logf("seed %d, %s", a.opt.Seed, a.opt.Kind)
 		a.t.Log(a.summary())
 		a.t.FailNow()
 	}

@@ -41,6 +41,7 @@ func onlyEmbedded() []event {
 		event{"split", 12, churn(emulator.Split)},
 		event{"merge", 10, churn(emulator.Merge)},
 		event{"move", 6, churn(emulator.Move)},
+		event{"exchange of keys, where they move", 8, churn(emulator.Exchange)},
 		event{"split or merge, and all others move", 4, churn(emulator.Step)},
 		event{"queries fail", 6, failing},
 		event{"queries end early, and partitions without child record", 6, early},
@@ -100,13 +101,19 @@ func kill(a *Arena) bool {
 
 // crash kills while messages are under way, and loses them: what was handed to
 // the socket last never arrives. The lag covers that, as long as the stall is
-// much shorter; on a machine that is too busy for that, nothing happens.
+// much shorter; on a machine that is too busy for that, nothing happens. A sharp
+// one takes longer than it is from one saved position to the next, so that
+// without the lag something is missing for sure.
 func crash(a *Arena) bool {
 	s := a.pick()
 	note := a.leave(s, "kill -9") // may take its time
+	stall := a.between(50*time.Millisecond, 400*time.Millisecond)
+	if a.opt.Sharp {
+		stall = a.opt.Lag * 3 / 8
+	}
 	stalled := time.Now()
 	s.pub.Stall()
-	a.rest(a.between(50*time.Millisecond, 400*time.Millisecond))
+	a.rest(stall)
 	if time.Since(stalled) > a.opt.Lag/2 {
 		s.pub.Flow()
 		return false
@@ -233,10 +240,15 @@ func failing(a *Arena) bool {
 	return true
 }
 
-// early lets partitions end while their child records are withheld: the queries
-// end cleanly, and mean nothing.
+// early lets partitions end while their child records are withheld, or, where
+// they have none, lets queries end whatever they have sent: they end cleanly, and
+// mean nothing.
 func early(a *Arena) bool {
-	a.fault(a.backend.server, emulator.Faults{NoChildRecord: true}, a.between(300*time.Millisecond, time.Second))
+	faults := emulator.Faults{NoChildRecord: true}
+	if a.opt.Kind.Mutable {
+		faults = emulator.Faults{EndAfter: 1 + a.random.IntN(5), OneRowPerFrame: true}
+	}
+	a.fault(a.backend.server, faults, a.between(300*time.Millisecond, time.Second))
 	for _, change := range []emulator.Change{emulator.Step, emulator.Split, emulator.Move}[:1+a.random.IntN(3)] {
 		churn(change)(a)
 	}

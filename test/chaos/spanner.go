@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
-	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/checkpoint"
@@ -23,6 +22,7 @@ const streamName = "Everything"
 // the metadata tables. They are the same, on Google's emulator, or two embedded
 // ones, which break on demand and each by itself.
 type backend struct {
+	kind         Kind
 	source, meta string // host:port
 	db           *spannerdb.DB
 	metadata     string // database of the metadata tables
@@ -32,9 +32,9 @@ type backend struct {
 }
 
 // embedded starts two embedded Spanners.
-func embedded(t testing.TB) *backend {
+func embedded(t testing.TB, kind Kind) *backend {
 	t.Helper()
-	b := &backend{}
+	b := &backend{kind: kind}
 	for _, s := range []**emulator.Server{&b.server, &b.metaServer} {
 		var err error
 		if *s, err = emulator.Start(context.Background(), emulator.Options{MinHeartbeat: 100 * time.Millisecond}); err != nil {
@@ -48,10 +48,10 @@ func embedded(t testing.TB) *backend {
 }
 
 // onGoogle starts Google's emulator, in a process of its own.
-func onGoogle(t testing.TB) *backend {
+func onGoogle(t testing.TB, kind Kind) *backend {
 	t.Helper()
 	addr := spannerdb.Own(t, google.Options{PartitionLife: 2 * time.Second}).Addr()
-	b := &backend{source: addr, meta: addr}
+	b := &backend{kind: kind, source: addr, meta: addr}
 	b.prepare(t)
 	return b
 }
@@ -59,14 +59,11 @@ func onGoogle(t testing.TB) *backend {
 // prepare makes the databases.
 func (b *backend) prepare(t testing.TB) {
 	t.Helper()
-	b.db = spannerdb.New(t, b.source, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL,
-		`CREATE TABLE Orders (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
-		`CREATE TABLE Users (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)`,
-		`CREATE CHANGE STREAM `+streamName+` FOR Orders, Users`)
+	b.db = spannerdb.New(t, b.source, b.kind.code(), b.kind.schema()...)
 	b.metadata = b.db.Name + "m"
 	env := b.env()
 	env["SPANCAST_SPANNER_ENDPOINT"], env["SPANCAST_METADATA_ENDPOINT"] = b.source, b.meta
-	if status, _, stderr := harness.Run(t, env, "admin", "bootstrap"); status != 0 {
+	if status, _, stderr := harness.Run(t, env, "admin", "bootstrap", "--dialect", string(b.kind.dialect())); status != 0 {
 		t.Fatalf("bootstrap: %s", stderr)
 	}
 	client, err := spanner.NewClientWithConfig(context.Background(), b.metadata, spanner.ClientConfig{DisableNativeMetrics: true}, spannerdb.Options(b.meta)...)

@@ -51,6 +51,9 @@ func NewProxy(t testing.TB, seed uint64, mean int) *Proxy {
 	return p
 }
 
+// buffer is how much the kernel keeps of a link, each way at each end, in bytes.
+const buffer = 64 << 10
+
 // Endpoint is where to connect to.
 func (p *Proxy) Endpoint() string { return "tcp://" + p.listener.Addr().String() }
 
@@ -125,6 +128,10 @@ func (p *Proxy) accept() {
 		if err != nil {
 			near.Close()
 			continue
+		}
+		for _, end := range []net.Conn{near, far} { // so that a stall is felt at the other end before long
+			end.(*net.TCPConn).SetReadBuffer(buffer)
+			end.(*net.TCPConn).SetWriteBuffer(buffer)
 		}
 		p.join(&link{ends: [2]net.Conn{near, far}})
 	}

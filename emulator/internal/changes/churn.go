@@ -14,12 +14,14 @@ import (
 type Kind string
 
 // The kinds. Step is one step of the timed churn: everything moves, and in
-// turn a partition splits or the two halves of the last split merge.
+// turn a partition splits or the two halves of the last split merge. Exchange
+// is for mutable streams: two partitions give each other their ranges.
 const (
-	Split Kind = "split"
-	Merge Kind = "merge"
-	Move  Kind = "move"
-	Step  Kind = "step"
+	Split    Kind = "split"
+	Merge    Kind = "merge"
+	Move     Kind = "move"
+	Exchange Kind = "exchange"
+	Step     Kind = "step"
 )
 
 // ErrChurn is wrapped by the errors of Churn: the change cannot be made now.
@@ -29,8 +31,8 @@ var ErrChurn = errors.New("key ranges cannot change so")
 const MaxPartitions = 1000
 
 // Churn changes key ranges at a timestamp at which nothing else happens. The
-// token names the partition that splits, moves, or merges with its right
-// neighbour; an empty one lets the stream choose the busiest.
+// token names the partition that splits, moves, or merges or exchanges with its
+// right neighbour; an empty one lets the stream choose the busiest.
 func (s *Stream) Churn(kind Kind, token string, at store.Timestamp) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,13 +66,13 @@ func (s *Stream) change(kind Kind, p *Partition, at store.Timestamp) error {
 		}
 		s.succeed([]*Partition{p}, []*Partition{{Lo: p.Lo, Hi: p.Hi, keys: p.recent()}}, at)
 		return nil
-	case Merge:
-		i := slices.Index(s.open, p)
+	case Merge, Exchange:
 		if len(s.open) < 2 {
-			return fmt.Errorf("%w: nothing to merge with", ErrChurn)
+			return fmt.Errorf("%w: there is no other partition", ErrChurn)
 		}
-		if i == len(s.open)-1 {
-			i--
+		i := min(slices.Index(s.open, p), len(s.open)-2)
+		if kind == Exchange {
+			return s.exchange(i, at)
 		}
 		return s.merge(s.open[i], s.open[i+1], at)
 	}
@@ -133,6 +135,26 @@ func (s *Stream) moveMutable(p *Partition, at store.Timestamp) error {
 	s.store(p, at, s.protoRow(protoEnd(at, 2, p.Token)))
 	s.store(next, at, s.protoRow(protoEvent(at, 0, next.Token, []string{p.Token}, nil)))
 	p.wake()
+	return nil
+}
+
+// exchange lets an open partition and its right neighbour give each other their
+// ranges, at one timestamp. Each tells what it got before what it gave.
+func (s *Stream) exchange(i int, at store.Timestamp) error {
+	a, b := s.open[i], s.open[i+1]
+	switch {
+	case !s.def.Mutable():
+		return fmt.Errorf("%w: the ranges of these partitions are fixed", ErrChurn)
+	case at <= a.Start || at <= b.Start:
+		return fmt.Errorf("%w: the partition has only just begun", ErrChurn)
+	}
+	a.Lo, a.Hi, b.Lo, b.Hi = b.Lo, b.Hi, a.Lo, a.Hi
+	a.keys, b.keys, s.open[i], s.open[i+1] = b.keys, a.keys, b, a
+	for _, p := range []struct{ it, other *Partition }{{a, b}, {b, a}} {
+		s.store(p.it, at, s.protoRow(protoEvent(at, 0, p.it.Token, []string{p.other.Token}, nil)))
+		s.store(p.it, at, s.protoRow(protoEvent(at, 1, p.it.Token, nil, []string{p.other.Token})))
+		p.it.wake()
+	}
 	return nil
 }
 

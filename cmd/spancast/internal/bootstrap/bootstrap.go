@@ -86,7 +86,7 @@ func (o *Options) createDatabase(ctx context.Context, t config.Target, isSource 
 		o.say("database %s exists", t.Database)
 		return nil
 	case err != nil:
-		return changestream.Classify("create", "database "+string(t.Database), err)
+		return changestream.Classify("create", "database "+string(t.Database), named(err))
 	}
 	o.say("database %s created", t.Database)
 	if isSource && len(o.Schema) > 0 {
@@ -111,12 +111,21 @@ func (o *Options) createInstance(ctx context.Context, t config.Target) error {
 		_, err = op.Wait(ctx)
 	}
 	if err != nil && status.Code(err) != codes.AlreadyExists {
-		return changestream.Classify("create", "instance "+name, err)
+		return changestream.Classify("create", "instance "+name, named(err))
 	}
 	return nil
 }
 
-// createTables creates those metadata tables that are missing.
+// named says which names there can be, to who has chosen another.
+func named(err error) error {
+	if status.Code(err) != codes.InvalidArgument {
+		return err
+	}
+	return fmt.Errorf("%w (instances: 2 to 64 lower case letters, digits and hyphens; databases: 2 to 30 of them and underscores; both begin with a letter)", err)
+}
+
+// createTables creates those metadata tables that are missing, and adds to others
+// the columns that they have not.
 func (o *Options) createTables(ctx context.Context, cfg *config.Loaded, t config.Target) error {
 	client, err := connect.Client(ctx, t, "")
 	if err != nil {
@@ -127,36 +136,42 @@ func (o *Options) createTables(ctx context.Context, cfg *config.Loaded, t config
 	if err != nil {
 		return err
 	}
-	existing, err := tablesIn(ctx, client)
+	existing, err := columnsIn(ctx, client)
 	if err != nil {
 		return changestream.Classify("look into", "database "+string(t.Database), err)
 	}
-	var missing, statements []string
+	var done, statements []string
 	ddl := checkpoint.DDL(string(cfg.MetadataPrefix), dialect)
 	for i, table := range checkpoint.TablesOf(string(cfg.MetadataPrefix)).All() {
-		if slices.Contains(existing, table) {
+		if existing[table] != nil {
 			o.say("table %s exists", table)
 			continue
 		}
-		missing, statements = append(missing, table), append(statements, ddl[i])
+		done, statements = append(done, "table "+table+" created"), append(statements, ddl[i])
+	}
+	for _, c := range checkpoint.Added(string(cfg.MetadataPrefix), dialect) {
+		if columns := existing[c.Table]; columns != nil && !slices.Contains(columns, c.Name) {
+			done, statements = append(done, "column "+c.Name+" added to table "+c.Table), append(statements, c.DDL(dialect))
+		}
 	}
 	if err := o.apply(ctx, t, statements); err != nil {
 		return err
 	}
-	for _, table := range missing {
-		o.say("table %s created", table)
+	for _, what := range done {
+		o.say("%s", what)
 	}
 	return nil
 }
 
-func tablesIn(ctx context.Context, client *spanner.Client) ([]string, error) {
-	var out []string
-	err := client.Single().Query(ctx, spanner.NewStatement(`SELECT table_name FROM information_schema.tables`)).Do(func(row *spanner.Row) error {
-		var name string
-		if err := row.Column(0, &name); err != nil {
+// columnsIn lists the columns of every table.
+func columnsIn(ctx context.Context, client *spanner.Client) (map[string][]string, error) {
+	out := make(map[string][]string)
+	err := client.Single().Query(ctx, spanner.NewStatement(`SELECT table_name, column_name FROM information_schema.columns`)).Do(func(row *spanner.Row) error {
+		var table, column string
+		if err := row.Columns(&table, &column); err != nil {
 			return err
 		}
-		out = append(out, name)
+		out[table] = append(out[table], column)
 		return nil
 	})
 	return out, err

@@ -34,8 +34,8 @@ func newBootstrap(cfg *config.Loaded) *cobra.Command {
 		Use:   "bootstrap",
 		Short: "Create the metadata tables, and if asked the change stream",
 		Long: "Creates the metadata tables where they are missing; with --watch the change stream too; on an\n" +
-			"emulator also the instance and the database. What exists is left as it is, so the command\n" +
-			"can be run again. With --print nothing is created: the statements are printed, and the grants\n" +
+			"emulator also the instance and the database. What exists is left as it is, but for columns\n" +
+			"that tables of an earlier version lack, so the command can be run again. With --print nothing is created: the statements are printed, and the grants\n" +
 			"that a database role needs.",
 		Example: "  spancast admin bootstrap --watch ALL\n  spancast admin bootstrap --watch 'Orders(Status, Total), Users' --print",
 		Args:    cobra.NoArgs,
@@ -100,6 +100,10 @@ func printStatements(w io.Writer, cfg *config.Loaded, o bootstrap.Options) {
 	comment("metadata tables, in " + string(cfg.Metadata().Database))
 	for _, s := range checkpoint.DDL(string(cfg.MetadataPrefix), o.Dialect) {
 		fmt.Fprintf(w, "%s;\n", s)
+	}
+	comment("if these tables are of an earlier version: the columns that came later")
+	for _, c := range checkpoint.Added(string(cfg.MetadataPrefix), o.Dialect) {
+		fmt.Fprintf(w, "%s;\n", c.DDL(o.Dialect))
 	}
 	if o.Watch != "" {
 		comment("change stream, in " + info.Database)

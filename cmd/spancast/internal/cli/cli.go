@@ -81,7 +81,7 @@ func failed(err error) error {
 		return nil
 	}
 	switch changestream.CauseOf(err) {
-	case changestream.NoDatabase, changestream.NoStream, changestream.NoTables, changestream.PositionTooOld:
+	case changestream.NoDatabase, changestream.NoStream, changestream.NoTables, changestream.OldTables, changestream.PositionTooOld:
 		return &runError{err, statusUsage}
 	}
 	return &runError{err, statusFailed}
@@ -105,6 +105,8 @@ func explain(err error) string {
 		return text + "; correct SPANCAST_CHANGE_STREAM, or create it: spancast admin bootstrap --watch ALL"
 	case changestream.NoTables:
 		return text + "; create the metadata tables: spancast admin bootstrap (SPANCAST_METADATA_DATABASE and SPANCAST_METADATA_PREFIX say where)"
+	case changestream.OldTables:
+		return text + "; the metadata tables are of an earlier version: spancast admin bootstrap adds what they lack"
 	case changestream.Denied:
 		return text + "; spancast admin bootstrap --print shows the grants that are needed"
 	case changestream.Unreachable:

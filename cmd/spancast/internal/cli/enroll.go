@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spancast/spancast/access"
-	"github.com/spancast/spancast/access/enroll"
+	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/subscriber/enroll"
 )
 
 func newEnroll() *cobra.Command {
@@ -22,7 +23,7 @@ func newEnroll() *cobra.Command {
 			"are to it, until when, where to connect, and the servers' public keys. With --renew it goes on,\n" +
 			"and asks again when half of the time is over, until it is ended.",
 		Example: "  spancast keygen --out client.key\n" +
-			"  spancast enroll --url https://spancast.example.com --secret-key-file client.key --token metadata --audience spancast\n" +
+			"  spancast enroll --url https://spancast.example.com --secret-key-file client.key --token metadata --token-audience spancast\n" +
 			"  spancast enroll --url https://spancast.example.com --secret-key-file client.key --token 'command:gcloud auth print-identity-token'",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,7 +41,7 @@ func newEnroll() *cobra.Command {
 				return failed(err)
 			}
 			log := loggerTo(os.Stderr, true, slog.LevelInfo)
-			client.Keep(cmd.Context(), answer, func(a enroll.Answer, err error) {
+			client.Keep(cmd.Context(), answer, func(a message.EnrollAnswer, err error) {
 				if err == nil {
 					err = out.Encode(a)
 				}
@@ -56,14 +57,16 @@ func newEnroll() *cobra.Command {
 	f.StringVar(&o.url, "url", "", "where the service answers HTTP (required)")
 	f.StringVar(&o.secretFile, "secret-key-file", "", "file with our secret key, which stays here; spancast keygen makes one (required)")
 	f.StringVar(&o.token, "token", o.token, "where the ID token comes from: metadata (Google Cloud's metadata server), file:PATH or command:COMMAND")
-	f.StringVar(&o.audience, "audience", "", "audience to ask the metadata server for")
+	f.StringVar(&o.audience, "token-audience", "", "audience to ask the metadata server for")
+	f.StringVar(&o.caFile, "ca-file", "", "PEM file of those who vouch for the service's certificate; those of the system without it")
+	f.BoolVar(&o.insecure, "allow-insecure", false, "send the token in clear to another machine, if the URL says so")
 	f.BoolVar(&o.renew, "renew", false, "go on, and renew the grant before it expires")
 	return cmd
 }
 
 type enrollOptions struct {
-	url, secretFile, token, audience string
-	renew                            bool
+	url, secretFile, token, audience, caFile string
+	renew, insecure                          bool
 }
 
 func (o *enrollOptions) client() (*enroll.Client, error) {
@@ -84,5 +87,11 @@ func (o *enrollOptions) client() (*enroll.Client, error) {
 	if err != nil {
 		faults = append(faults, fmt.Errorf("--token: %w", err))
 	}
-	return &enroll.Client{URL: o.url, Token: source, Key: key.Public()}, errors.Join(faults...)
+	c := &enroll.Client{URL: o.url, Token: source, Key: key.Public().String(), CAFile: o.caFile, AllowInsecure: o.insecure}
+	if o.url != "" {
+		if err := c.Check(); err != nil {
+			faults = append(faults, fmt.Errorf("--url, --ca-file: %w", err))
+		}
+	}
+	return c, errors.Join(faults...)
 }

@@ -99,7 +99,7 @@ func liveReplicas(f fleet.Fleet) (out []string) {
 func rootsAt(ctx context.Context, cfg *config.Loaded, at time.Time) ([]changestream.Partition, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*connect.Timeout)
 	defer cancel()
-	client, info, err := service.Describe(ctx, cfg)
+	client, info, err := service.Describe(ctx, cfg, nil)
 	if client != nil {
 		defer client.Close()
 	}

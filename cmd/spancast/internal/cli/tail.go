@@ -25,8 +25,9 @@ func newTail() *cobra.Command {
 			"the way is fetched from the recovery endpoint, which the publishers name. Changes go to stdout,\n" +
 			"everything else to stderr. With --verify the exit status is 1 when changes were lost and could\n" +
 			"not be recovered, came twice, or out of order.",
-		Example: "  spancast tail --topic Orders/\n  spancast tail --topic Orders/UPDATE/ --since 10m --format json --count 10 --timeout 1m --verify",
-		Args:    cobra.NoArgs,
+		Example: "  spancast tail --topic Orders/\n  spancast tail --topic Orders/UPDATE/ --since 10m --format json --count 10 --timeout 1m --verify\n" +
+			"  spancast tail --enroll https://spancast.example.com --token metadata --token-audience spancast --topic Orders/",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Format = tail.Format(strings.ToLower(format)); o.Format != tail.Text && o.Format != tail.JSON {
 				return fmt.Errorf("--format %q is not one of text, json", format)
@@ -40,6 +41,12 @@ func newTail() *cobra.Command {
 			}
 			if o.Server, o.Own, err = keys.load(); err != nil {
 				return misconfigured(err)
+			}
+			if o.Enroll, err = keys.enrolment(); err != nil {
+				return misconfigured(err)
+			}
+			if o.Enroll != nil && !cmd.Flags().Changed("connect") {
+				o.Connect = nil // the grant says where
 			}
 			o.Out, o.Colour = cmd.OutOrStdout(), colours(os.Stdout)
 			o.Log = loggerTo(os.Stderr, true, slog.LevelInfo)

@@ -12,6 +12,7 @@ import (
 	"cloud.google.com/go/spanner"
 	database "cloud.google.com/go/spanner/admin/database/apiv1"
 	instance "cloud.google.com/go/spanner/admin/instance/apiv1"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/api/option"
 	gtransport "google.golang.org/api/transport/grpc"
 	"google.golang.org/grpc"
@@ -82,8 +83,13 @@ func options(t config.Target) []option.ClientOption {
 
 // Client opens a client for a database. It does not wait for an answer.
 func Client(ctx context.Context, t config.Target, role string) (*spanner.Client, error) {
+	return Metered(ctx, t, role, nil)
+}
+
+// Metered is Client for one that measures itself; see telemetry.Spanner.
+func Metered(ctx context.Context, t config.Target, role string, meters metric.MeterProvider) (*spanner.Client, error) {
 	client, err := spanner.NewClientWithConfig(ctx, string(t.Database), spanner.ClientConfig{
-		DatabaseRole: role, DisableNativeMetrics: t.PlainText, UserAgent: userAgent,
+		DatabaseRole: role, DisableNativeMetrics: t.PlainText, ClientMetricsProvider: meters, UserAgent: userAgent,
 	}, options(t)...)
 	if err != nil {
 		return nil, fmt.Errorf("open a client for %s: %w", t.Database, err)

@@ -1,6 +1,6 @@
 // Package demo shows all of Spancast on one machine: a Spanner emulator with two
-// tables and a change stream, a workload that changes them, a replica that
-// publishes the changes, and a subscriber that prints them.
+// tables and a change stream, a workload that changes them, two replicas that
+// publish the changes, and a subscriber that prints them.
 package demo
 
 import (
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	"google.golang.org/grpc/codes"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/bootstrap"
@@ -66,7 +67,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := bootstrap.Run(ctx, cfg, bootstrap.Options{Dialect: changestream.GoogleSQL, Watch: "Customers, Orders", Schema: schema, Out: io.Discard}); err != nil {
 		return err
 	}
-	return o.serve(ctx, cfg)
+	return o.serve(ctx, cfg, address)
 }
 
 // startSpanner starts the Spanner of the demo. Its partitions split, move and
@@ -91,9 +92,13 @@ func (o *Options) startSpanner(ctx context.Context) (address string, stop func()
 func configure(address string) (*config.Loaded, error) {
 	cfg := config.Defaults()
 	cfg.Database, cfg.ChangeStream, cfg.SpannerEndpoint, cfg.HTTP = databaseName, "Everything", config.Endpoint(address), page()
+	cfg.Lease = lease
 	cfg.Bind, cfg.RecoveryBind = config.Endpoints{"tcp://127.0.0.1:*"}, config.Endpoints{"tcp://127.0.0.1:*"}
 	return cfg, cfg.Validate()
 }
+
+// lease is short, so that people who kill a replica need not wait for long.
+const lease = 5 * time.Second
 
 // page is where the status page goes: the usual port, or any that is free.
 func page() config.Listen {
@@ -106,9 +111,9 @@ func page() config.Listen {
 
 const pageAddress = "127.0.0.1:8080"
 
-// serve runs the replica, the workload and the subscriber, and ends all of them
-// when one ends.
-func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
+// serve runs the replicas, the workload and the subscriber, and ends all of them
+// when one but the second replica ends.
+func (o *Options) serve(ctx context.Context, cfg *config.Loaded, address string) error {
 	s, err := service.Open(ctx, cfg, o.Log, nil)
 	if err != nil {
 		return err
@@ -126,7 +131,7 @@ func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
 		go func() {
 			err := f(ctx)
 			cancel()
-			if err != nil && !errors.Is(err, context.Canceled) {
+			if err != nil && !errors.Is(err, context.Canceled) && spanner.ErrCode(err) != codes.Canceled {
 				results <- fmt.Errorf("%s: %w", what, err)
 			} else {
 				results <- nil
@@ -134,12 +139,13 @@ func (o *Options) serve(ctx context.Context, cfg *config.Loaded) error {
 		}()
 	}
 	run("replica", s.Run)
+	run("second replica", func(ctx context.Context) error { return o.second(ctx, address) })
 	began := time.Now()
 	run("workload", func(ctx context.Context) error { return workload(ctx, client, o.Rate) })
 	run("subscriber", func(ctx context.Context) error {
 		return tail.Run(ctx, tail.Options{Connect: s.Endpoints(), Topics: []string{""}, Since: began, Format: tail.Text, Count: o.Count, Out: o.Out, Log: o.Log, Colour: o.Colour})
 	})
-	return errors.Join(<-results, <-results, <-results)
+	return errors.Join(<-results, <-results, <-results, <-results)
 }
 
 // workload changes the tables at random.

@@ -81,7 +81,7 @@ func (c *checker) stream(ctx context.Context) {
 	defer cancel()
 	began := time.Now()
 	var err error
-	c.source, c.info, err = Describe(ctx, c.cfg)
+	c.source, c.info, err = Describe(ctx, c.cfg, nil)
 	detail := fmt.Sprintf("%s of %s, %s, kept for %.0fh", c.info.Stream, c.info.Database, c.info.Dialect, c.info.Retention.Hours())
 	if c.info.MutableKeyRange {
 		detail += ", MUTABLE_KEY_RANGE"

@@ -10,6 +10,7 @@ import (
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/access/enroll"
 	"github.com/spancast/spancast/checkpoint"
+	"github.com/spancast/spancast/message"
 )
 
 // maxKeys is the number of keys that an enrolled identity can have at once.
@@ -63,11 +64,11 @@ func (s *Service) readKeys(ctx context.Context) ([]access.Grant, error) {
 
 // enrolled says where a grant is good: here. The hello of each audience tells of
 // the others of the fleet.
-func (s *Service) enrolled(g access.Grant) enroll.Answer {
-	a := enroll.Answer{Identity: g.Identity, Expires: g.Expires, Topics: g.Topics, Tables: g.Tables, Audiences: []enroll.Audience{}, Recover: []enroll.Endpoint{}}
+func (s *Service) enrolled(g access.Grant) message.EnrollAnswer {
+	a := message.EnrollAnswer{Identity: g.Identity, Expires: g.Expires, Topics: g.Topics, Tables: g.Tables, Audiences: []message.EnrollAudience{}, Recover: []message.EnrollEndpoint{}}
 	for _, audience := range s.gate.Book().Policy().Audiences {
 		if slices.Contains(g.Audiences, audience.Name) {
-			a.Audiences = append(a.Audiences, enroll.Audience{Name: audience.Name, Topics: audience.Topics, Publish: s.places(s.advertised(audience), s.pub.Bound(audience.Name))})
+			a.Audiences = append(a.Audiences, message.EnrollAudience{Name: audience.Name, Topics: audience.Topics, Publish: s.places(s.advertised(audience), s.pub.Bound(audience.Name))})
 		}
 	}
 	if s.recovery != nil && len(g.Topics)+len(g.Tables) > 0 {
@@ -80,12 +81,12 @@ func (s *Service) enrolled(g access.Grant) enroll.Answer {
 }
 
 // places are endpoints as others reach them, with their server keys.
-func (s *Service) places(configured []string, bound []access.Bound) []enroll.Endpoint {
-	out := []enroll.Endpoint{}
+func (s *Service) places(configured []string, bound []access.Bound) []message.EnrollEndpoint {
+	out := []message.EnrollEndpoint{}
 	for i, key := range s.gate.ServerKeys() {
 		endpoints := advertised(shifted(configured, i*s.cfg.CurveRotationOffset), of(bound, key))
 		for _, e := range endpoints {
-			out = append(out, enroll.Endpoint{Endpoint: e, ServerKey: key.Public().String()})
+			out = append(out, message.EnrollEndpoint{Endpoint: e, ServerKey: key.Public().String()})
 		}
 	}
 	return out

@@ -48,7 +48,7 @@ func Forward(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *s
 	}
 	defer f.sink.Close()
 	stats := f.sink.Stats()
-	if err := tel.ObserveForwarder(telemetry.Forwarder{Messages: stats.Messages.Load, Bytes: stats.Bytes.Load, Subscriptions: stats.Subscriptions.Load,
+	if err := tel.ObserveForwarder(telemetry.Forwarder{Messages: stats.Messages.Load, Bytes: stats.Bytes.Load, Subscriptions: stats.Subscriptions.Load, Access: gateStats(f.gate),
 		Ready: func() bool { return len(f.reasons()) == 0 }}); err != nil {
 		return err
 	}
@@ -78,14 +78,15 @@ func (f *forwarder) open(log *slog.Logger) (err error) {
 func (f *forwarder) run(ctx context.Context, tel *telemetry.Telemetry, log *slog.Logger, level *slog.LevelVar) error {
 	var pages *web.Listener
 	if f.cfg.HTTP != "" {
+		var certificate *web.Certificate
 		var err error
-		if pages, err = web.Listen(ctx, string(f.cfg.HTTP)); err != nil {
-			return fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+		if pages, certificate, err = listenHTTP(ctx, f.cfg, log); err != nil {
+			return err
 		}
 		defer pages.Close()
 		none := func() []string { return nil }
 		pages.Open(web.Options{Status: f.status, Sample: f.sample, Endpoints: func() any { return f.endpoints() }, Live: f.dead, Ready: f.reasons, Startup: none,
-			Metrics: tel.Handler(), Level: level, Profile: f.cfg.Profile, Log: log})
+			Metrics: tel.Handler(), Level: level, Profile: f.cfg.Profile, Certificate: certificate, Log: log})
 	}
 	log.Info(fmt.Sprintf("forwarding from publishers at %s to subscribers at %s", strings.Join(f.sink.Publishers(), ", "), strings.Join(f.sink.Subscribers(), ", ")))
 	if page := pages.Page(); page != "" {

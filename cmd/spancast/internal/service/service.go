@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
@@ -89,7 +90,7 @@ func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog
 func (s *Service) connect(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, connect.Timeout)
 	defer cancel()
-	if s.source, s.info, err = Describe(ctx, s.cfg); err != nil {
+	if s.source, s.info, err = Describe(ctx, s.cfg, s.telemetry.Spanner()); err != nil {
 		return err
 	}
 	target := s.cfg.Metadata()
@@ -97,21 +98,22 @@ func (s *Service) connect(ctx context.Context) (err error) {
 		return err
 	}
 	// A client of its own: streams cannot starve leases.
-	if s.store, err = connect.Client(context.WithoutCancel(ctx), target, s.cfg.DatabaseRole); err != nil {
+	if s.store, err = connect.Metered(context.WithoutCancel(ctx), target, s.cfg.DatabaseRole, s.telemetry.Spanner()); err != nil {
 		return err
 	}
 	_, err = s.tables().View(ctx)
 	return err
 }
 
-// Describe opens a client for the source database and looks the stream up. The
-// client is returned even with an error, when there is one.
-func Describe(ctx context.Context, cfg *config.Loaded) (*spanner.Client, changestream.Info, error) {
+// Describe opens a client for the source database, measured by meters if there
+// are any, and looks the stream up. The client is returned even with an error,
+// when there is one.
+func Describe(ctx context.Context, cfg *config.Loaded, meters metric.MeterProvider) (*spanner.Client, changestream.Info, error) {
 	target := cfg.Source()
 	if err := connect.Reach(ctx, target); err != nil {
 		return nil, changestream.Info{}, err
 	}
-	client, err := connect.Client(context.WithoutCancel(ctx), target, cfg.DatabaseRole)
+	client, err := connect.Metered(context.WithoutCancel(ctx), target, cfg.DatabaseRole, meters)
 	if err != nil {
 		return nil, changestream.Info{}, err
 	}

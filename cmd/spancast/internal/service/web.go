@@ -3,9 +3,11 @@ package service
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
@@ -20,7 +22,7 @@ func (s *Service) openWeb(ctx context.Context) error {
 		recovered = s.recovery.Stats()
 	}
 	err := s.telemetry.Observe(telemetry.Sources{
-		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Recovery: recovered, Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
+		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Recovery: recovered, Access: gateStats(s.gate), Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
 		Replicas:  func() int { return len(s.stream.Replicas()) },
 		View:      func() changestream.View { v, _ := s.kept.Latest(); return v },
 		Ready:     func() bool { return len(s.reasons()) == 0 },
@@ -32,8 +34,9 @@ func (s *Service) openWeb(ctx context.Context) error {
 	if s.cfg.HTTP == "" {
 		return nil
 	}
-	if s.web, err = web.Listen(ctx, string(s.cfg.HTTP)); err != nil {
-		return fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+	var certificate *web.Certificate
+	if s.web, certificate, err = listenHTTP(ctx, s.cfg, s.log); err != nil {
+		return err
 	}
 	routes := make(map[string]http.Handler)
 	if h := s.enrolment(); h != nil {
@@ -42,9 +45,30 @@ func (s *Service) openWeb(ctx context.Context) error {
 	s.web.Open(web.Options{
 		Level: s.level, Status: s.status, Sample: s.sample, Endpoints: func() any { return s.hello("") },
 		Live: s.dead, Ready: s.reasons, Startup: s.starting,
-		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Routes: routes, Log: s.log,
+		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Certificate: certificate, Routes: routes, Log: s.log,
 	})
 	return nil
+}
+
+// gateStats are a gate's counters; zeros of none.
+func gateStats(g *access.Gate) *access.Stats {
+	if g == nil {
+		return new(access.Stats)
+	}
+	return g.Stats()
+}
+
+// listenHTTP takes the port of HTTP and reads the certificate, if there is to be one.
+func listenHTTP(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (l *web.Listener, c *web.Certificate, err error) {
+	if cfg.HTTPSecured() {
+		if c, err = web.OpenCertificate(cfg.HTTPCertFile, cfg.HTTPKeyFile, log); err != nil {
+			return nil, nil, fmt.Errorf("%s_HTTP_CERT_FILE: %w", config.Prefix, err)
+		}
+	}
+	if l, err = web.Listen(ctx, string(cfg.HTTP)); err != nil {
+		return nil, nil, fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+	}
+	return l, c, nil
 }
 
 func (s *Service) openTelemetry(ctx context.Context) (err error) {

@@ -31,6 +31,8 @@ type Options struct {
 	Out      io.Writer    // changes
 	Log      *slog.Logger // what is said about them
 	Colour   bool
+	// Enroll gets us in by an ID token; Connect and Server are learned then.
+	Enroll *subscriber.Enrolment
 	// Server is the publishers' public key, Own the key that they know us by;
 	// both, or neither for publishers without CURVE.
 	Server access.PublicKey
@@ -72,8 +74,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		Connect: o.Connect, Recover: o.Recover, Topics: o.Topics, Snapshot: o.Snapshot, Tables: o.Tables, Follow: o.Follow,
 		Since: o.Since, OnLive: t.live, Log: o.Log,
 	}
+	so.Enroll = o.Enroll
 	if !o.Own.IsZero() {
-		so.ServerKey, so.SecretKey = o.Server.String(), o.Own.Reveal()
+		so.SecretKey = o.Own.Reveal()
+		if o.Enroll == nil {
+			so.ServerKey = o.Server.String()
+		}
 	}
 	if o.Cursor != "" {
 		so.Cursor = subscriber.FileCursor(o.Cursor)
@@ -110,6 +116,9 @@ func (t *tail) run(ctx context.Context) error {
 
 // hint is what may be wrong when nobody answers.
 func (t *tail) hint() string {
+	if t.opt.Enroll != nil {
+		return "check that the endpoints of the grant can be reached from here"
+	}
 	if t.opt.Own.IsZero() {
 		return "publishers with CURVE want --server-key and --secret-key-file"
 	}

@@ -2,6 +2,10 @@ package telemetry
 
 import (
 	"context"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -10,20 +14,40 @@ import (
 	"github.com/spancast/spancast/publisher"
 )
 
-// Tracer returns what begins the traces of batches, nil when nobody asked for
-// traces: then they cost nothing at all.
+// Tracer returns what begins the traces of batches, nil when there are none to be:
+// then they cost nothing at all. Which batches are traced, is decided here, as the
+// standard variables say: to ask the sampler of OpenTelemetry costs as much as to
+// publish a third of a record.
 func (t *Telemetry) Tracer() func(first time.Time) publisher.Trace {
 	if t.traces == nil {
 		return nil
 	}
+	share := share(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
+	if share <= 0 {
+		return nil
+	}
 	kind := trace.WithSpanKind(trace.SpanKindProducer)
 	return func(first time.Time) publisher.Trace {
-		_, span := t.tracer.Start(context.Background(), "publish", kind, trace.WithTimestamp(first))
-		if !span.SpanContext().IsSampled() {
+		if share < 1 && rand.Float64() >= share {
 			return nil
 		}
+		_, span := t.batches.Start(context.Background(), "publish", kind, trace.WithTimestamp(first))
 		return &batchTrace{span: span, parent: traceparent(span.SpanContext()), first: first, read: time.Now()}
 	}
+}
+
+// share is the part of traces without a parent that a sampler takes, as the SDK of
+// OpenTelemetry reads its variables.
+func share(sampler, argument string) float64 {
+	switch strings.TrimPrefix(strings.TrimSpace(strings.ToLower(sampler)), "parentbased_") {
+	case "always_off":
+		return 0
+	case "traceidratio":
+		if ratio, err := strconv.ParseFloat(strings.TrimSpace(argument), 64); err == nil && ratio >= 0 && ratio <= 1 {
+			return ratio
+		}
+	}
+	return 1
 }
 
 // A batchTrace is a span from the commit of a batch's first change until its last

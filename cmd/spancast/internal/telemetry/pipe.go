@@ -15,11 +15,10 @@ import (
 // much.
 const sampleEvery = time.Millisecond
 
-// Published measures a batch that was handed to the socket: how many messages,
-// the commit timestamp of the last, and the trace that Tracer began, nil if there
-// is none. It is for one goroutine.
-func (t *Telemetry) Published(messages int, last time.Time, of publisher.Trace) {
-	now := time.Now()
+// Published measures a batch that was handed to the socket: when, how many
+// messages, the commit timestamp of the last, and the trace that Tracer began, nil
+// if there is none. It is for one goroutine.
+func (t *Telemetry) Published(now time.Time, messages int, last time.Time, of publisher.Trace) {
 	traced, _ := of.(*batchTrace)
 	if traced == nil && now.Sub(t.published) < sampleEvery {
 		return
@@ -28,7 +27,7 @@ func (t *Telemetry) Published(messages int, last time.Time, of publisher.Trace) 
 	ctx := context.Background()
 	if traced != nil {
 		ctx = trace.ContextWithSpan(ctx, traced.span)
-		traced.end(ctx, t.tracer, messages, now)
+		traced.end(ctx, t.batches, messages, now)
 	}
 	t.publishLag.Record(ctx, max(0, now.Sub(last).Seconds()))
 }
@@ -42,13 +41,24 @@ type sink struct {
 	changestream.Sink
 	t    *Telemetry
 	last time.Time // of a value
+	rest int       // calls until the clock is looked at again
 }
+
+// maxRest is for how many calls the clock is left alone when they come quickly: a
+// look costs as much as all else that is done here.
+const maxRest = 3
 
 // Flush implements changestream.Sink.
 func (s *sink) Flush(ctx context.Context, m changestream.Mark) error {
+	if s.rest > 0 {
+		s.rest--
+		return s.Sink.Flush(ctx, m)
+	}
 	if now := time.Now(); now.Sub(s.last) >= sampleEvery {
 		s.last = now
 		s.t.readLag.Record(context.Background(), max(0, now.Sub(m.Position).Seconds()))
+	} else {
+		s.rest = maxRest
 	}
 	return s.Sink.Flush(ctx, m)
 }

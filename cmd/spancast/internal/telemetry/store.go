@@ -37,7 +37,7 @@ func (s *Store) View(ctx context.Context) (changestream.View, error) {
 		s.view.Store(&view)
 		s.seen.Store(time.Now().UnixNano())
 	}
-	return view, err
+	return view, traced(ctx, err)
 }
 
 // Present implements changestream.Store. It is not measured, and no sign of life:
@@ -49,7 +49,7 @@ func (s *Store) Commit(ctx context.Context, c changestream.Commit) (changestream
 	ctx, end := s.begin(ctx, "checkpoint", s.t.commits, attribute.Int("spancast.updates", len(c.Updates)), attribute.Int("spancast.takes", len(c.Takes)))
 	result, err := s.of.Commit(ctx, c)
 	end(err)
-	return result, err
+	return result, traced(ctx, err)
 }
 
 // begin starts to measure a call, and returns what ends that.

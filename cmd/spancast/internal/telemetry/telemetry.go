@@ -48,8 +48,10 @@ type Options struct {
 type Telemetry struct {
 	registry *prometheus.Registry
 	metrics  *sdkmetric.MeterProvider
+	spanner  *sdkmetric.MeterProvider // of Spanner's client alone, as that wants it
 	traces   *sdktrace.TracerProvider // nil unless asked for
 	tracer   trace.Tracer
+	batches  trace.Tracer // of batches that were chosen to be traced
 	meter    metric.Meter
 	log      *slog.Logger
 
@@ -60,7 +62,7 @@ type Telemetry struct {
 
 // Open starts telemetry. What the standard variables name need not answer.
 func Open(ctx context.Context, o Options) (*Telemetry, error) {
-	t := &Telemetry{registry: prometheus.NewRegistry(), log: o.Log, tracer: noop.NewTracerProvider().Tracer(scope)}
+	t := &Telemetry{registry: prometheus.NewRegistry(), log: o.Log, tracer: noop.NewTracerProvider().Tracer(scope), batches: noop.NewTracerProvider().Tracer(scope)}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	who, err := resource.New(ctx, resource.WithAttributes(
 		attribute.String("service.name", o.Service), attribute.String("service.version", o.Version), attribute.String("service.instance.id", o.Instance),
@@ -76,29 +78,40 @@ func Open(ctx context.Context, o Options) (*Telemetry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("OTEL_TRACES_EXPORTER: %w", err)
 		}
-		t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(who), sdktrace.WithBatcher(exporter))
+		batcher := sdktrace.NewBatchSpanProcessor(exporter)
+		t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(who), sdktrace.WithSpanProcessor(batcher))
 		t.tracer = t.traces.Tracer(scope)
+		t.batches = sdktrace.NewTracerProvider(sdktrace.WithResource(who), sdktrace.WithSpanProcessor(batcher), sdktrace.WithSampler(sdktrace.AlwaysSample())).Tracer(scope)
 	}
 	return t, t.instruments()
 }
 
-func (t *Telemetry) openMetrics(ctx context.Context, who *resource.Resource) error {
-	options := []sdkmetric.Option{sdkmetric.WithResource(who)}
+func (t *Telemetry) openMetrics(ctx context.Context, who *resource.Resource) (err error) {
+	if t.metrics, err = t.provider(ctx, who); err != nil {
+		return err
+	}
+	t.meter = t.metrics.Meter(scope)
+	t.spanner, err = t.provider(ctx, who, spannerOptions()...)
+	return err
+}
+
+// provider makes a provider that is seen at /metrics, and sent where the standard
+// variables say.
+func (t *Telemetry) provider(ctx context.Context, who *resource.Resource, options ...sdkmetric.Option) (*sdkmetric.MeterProvider, error) {
+	options = append(options, sdkmetric.WithResource(who))
 	reader, err := t.prometheus()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options = append(options, sdkmetric.WithReader(reader))
 	if asked("METRICS") && os.Getenv("OTEL_METRICS_EXPORTER") != "prometheus" { // which is there anyway
 		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return fmt.Errorf("OTEL_METRICS_EXPORTER: %w", err)
+			return nil, fmt.Errorf("OTEL_METRICS_EXPORTER: %w", err)
 		}
 		options = append(options, sdkmetric.WithReader(push))
 	}
-	t.metrics = sdkmetric.NewMeterProvider(options...)
-	t.meter = t.metrics.Meter(scope)
-	return nil
+	return sdkmetric.NewMeterProvider(options...), nil
 }
 
 // prometheus makes a reader that shows in the registry.
@@ -171,5 +184,5 @@ func (t *Telemetry) Close(ctx context.Context) error {
 	if t.traces != nil {
 		faults = append(faults, t.traces.Shutdown(ctx))
 	}
-	return errors.Join(append(faults, t.metrics.Shutdown(ctx))...)
+	return errors.Join(append(faults, t.metrics.Shutdown(ctx), t.spanner.Shutdown(ctx))...)
 }

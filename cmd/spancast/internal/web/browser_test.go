@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,7 +60,8 @@ var usedBrowser atomic.Bool
 // A tab is a page in the browser, and what it complained about.
 type tab struct {
 	context.Context
-	t      *testing.T
+	t      testing.TB
+	shut   func() // closes it before the test ends
 	mu     sync.Mutex
 	faults []string
 	lost   bool // whether requests that fail are expected
@@ -69,7 +69,7 @@ type tab struct {
 
 // open opens a page in a tab of a size. It fails the test at the end if the page
 // had errors. Without a browser the test is skipped, except in CI.
-func open(t *testing.T, url string, width, height int64, actions ...chromedp.Action[chromedp.Void]) *tab {
+func open(t testing.TB, url string, width, height int64, actions ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	usedBrowser.Store(true)
 	browser, err := chromium()
@@ -81,13 +81,12 @@ func open(t *testing.T, url string, width, height int64, actions ...chromedp.Act
 	}
 	ctx, cancel := chromedp.NewContext(browser)
 	ctx, stop := context.WithTimeout(ctx, 2*patience)
-	p := &tab{Context: ctx, t: t}
+	p := &tab{Context: ctx, t: t, shut: func() { stop(); cancel() }}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		stop()
-		cancel()
+		p.shut()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, f := range p.faults {
@@ -169,7 +168,7 @@ func theme(name string) chromedp.Action[chromedp.Void] {
 }
 
 // serveStatus serves a status that a test makes up.
-func serveStatus(t *testing.T, status func() Status) string {
+func serveStatus(t testing.TB, status func() Status) string {
 	t.Helper()
 	none := func() []string { return nil }
 	var messages atomic.Int64
@@ -184,7 +183,7 @@ func serveStatus(t *testing.T, status func() Status) string {
 	return serve(t, s)
 }
 
-func serve(t *testing.T, s *Server) string {
+func serve(t testing.TB, s *Server) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
@@ -267,62 +266,6 @@ func TestPage_AThousandPartitions(t *testing.T) {
 	before := p.text("tree-detail")
 	p.do(chromedp.KeyEvent(kb.ArrowDown))
 	p.until("document.getElementById('tree-detail').innerText !== " + fmt.Sprintf("%q", before))
-}
-
-// TestPage_OnAPhone: nothing sticks out to the side, nor is anything too small to
-// be hit.
-func TestPage_OnAPhone(t *testing.T) {
-	p := open(t, serveStatus(t, family(12)), 390, 844)
-	p.shows("ready", "ready")
-	p.shows("replicas", "10.0.0.2")
-	if wide := eval[float64](p, "document.documentElement.scrollWidth"); wide > 390 {
-		t.Errorf("the page is %.0f pixels wide on a screen of 390", wide)
-	}
-}
-
-// TestPage_ForEverybody: axe-core finds nothing wrong, in light and dark, with
-// everything open.
-func TestPage_ForEverybody(t *testing.T) {
-	axe := axeCore(t)
-	for _, name := range []string{"light", "dark"} {
-		status := family(12)
-		p := open(t, serveStatus(t, func() Status {
-			s := status()
-			s.Totals.Dropped, s.Replicas[1].Alive = 3, false
-			s.Problems = []Problem{{At: time.Now(), Level: "warn", Message: "slow", Advice: "wait", Detail: "a=b", Count: 1}}
-			s.Config = []Setting{{Name: "SPANCAST_X", Value: "1", Source: "default"}, {Name: "SPANCAST_Y", Source: "environment"}}
-			s.Recoveries = recoveries()
-			s.Subscribers = []Subscriber{{Address: "10.0.0.9:40112", Prefixes: []string{"Orders/"}, Since: time.Now()}}
-			s.Audiences = []Audience{{Name: "sales", Subscribers: 1, Dropped: 2}, {Name: "all"}}
-			return s
-		}), 1280, 900, theme(name))
-		p.shows("ready", "ready")
-		p.do(script("for (const d of document.querySelectorAll('details')) d.open = true"))
-		p.shows("partitions", "running")
-		p.do(script(axe))
-		wrong := eval[[]string](p, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\n' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('\n')))`)
-		for _, w := range wrong {
-			t.Errorf("%s: %s", name, w)
-		}
-	}
-}
-
-// axeCore returns the source of axe-core, from npm.
-func axeCore(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	npm := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, "axe-core@4.10.3")
-	if out, err := npm.CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("npm install axe-core: %v\n%s", err, out)
-		}
-		t.Skipf("SKIPPED, NOT TESTED: npm install axe-core: %v", err)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // TestPage_IsSmallAndOwn: it weighs less than 100 KB and names no other place.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -37,7 +38,10 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 func (l *Listener) Open(o Options) {
 	o.Loopback = loopback(l.listener.Addr().String())
 	l.pages = New(o)
-	l.server = &http.Server{Handler: l.pages, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	l.server = &http.Server{Handler: l.pages, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	if o.Certificate != nil {
+		l.server.TLSConfig = o.Certificate.Config()
+	}
 }
 
 // endTimeout is how long answers that are being given may take at the end.
@@ -58,7 +62,11 @@ func (l *Listener) Serve(ctx context.Context) {
 			l.server.Close()
 		}
 	}()
-	l.server.Serve(l.listener)
+	if l.server.TLSConfig != nil {
+		l.server.ServeTLS(l.listener, "", "")
+	} else {
+		l.server.Serve(l.listener)
+	}
 	<-done
 }
 
@@ -74,5 +82,9 @@ func (l *Listener) Page() string {
 	if l == nil {
 		return ""
 	}
-	return "http://" + l.listener.Addr().String() + "/"
+	scheme := "http://"
+	if l.server.TLSConfig != nil {
+		scheme = "https://"
+	}
+	return scheme + l.listener.Addr().String() + "/"
 }

@@ -82,3 +82,28 @@ func TestServe_UnsampledMessagesSayNothing(t *testing.T) {
 	}
 	replica.Stop()
 }
+
+// TestServe_MeasuresTheClientOfSpanner, on the same registry, with labels that
+// have few values.
+func TestServe_MeasuresTheClientOfSpanner(t *testing.T) {
+	s := newShop(t)
+	replica, url := s.serve("SPANNER_EMULATOR_HOST", "", "SPANCAST_SPANNER_ENDPOINT", s.server.Addr(), "SPANCAST_METADATA_ENDPOINT", s.server.Addr())
+	s.status(url, "the tables to be read", func(st Status) bool { return len(st.Replicas) == 1 && st.Replicas[0].Partitions > 0 })
+	_, metrics := request(t, "GET", url+"/metrics", "")
+	for _, want := range []string{`spanner_client_operation_count_total{database="shop",method="Spanner.Commit",status="OK"} `, `spanner_client_attempt_count_total{database="shop"`,
+		`spanner_client_operation_latencies_milliseconds_bucket{database="shop",method="Spanner.StreamingRead",status="OK",le="25"} `} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	series := regexp.MustCompile(`(?m)^spanner_[a-z_]+(\{[^}]*\})?`).FindAllString(metrics, -1)
+	for _, label := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(strings.Join(series, " "), -1) {
+		if l := label[1]; l != "database" && l != "method" && l != "status" && l != "le" {
+			t.Errorf("label %s", l)
+		}
+	}
+	if len(series) > 500 {
+		t.Errorf("%d series", len(series))
+	}
+	replica.Stop()
+}

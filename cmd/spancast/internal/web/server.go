@@ -46,6 +46,8 @@ type Options struct {
 	// Loopback says that only this machine can reach the port: requests for
 	// other hosts are then attempts of web pages to read it.
 	Loopback bool
+	// Certificate makes it HTTPS; nil: in clear.
+	Certificate *Certificate
 	// Routes are handlers of others, by pattern.
 	Routes map[string]http.Handler
 	Log    *slog.Logger
@@ -111,6 +113,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
+	if r.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	if s.opt.Loopback && !loopback(r.Host) {
 		http.Error(w, "this address is for this machine only: use localhost", http.StatusMisdirectedRequest)
 		return

@@ -99,6 +99,9 @@ func (f *framing) Change(r *changestream.DataChangeRecord) error {
 	return f.made.Add(&f.change, f.planner, f.native, nil)
 }
 
+// MovedIn implements changestream.Sink.
+func (f *framing) MovedIn(time.Time, []changestream.PartitionToken) {}
+
 // Flush implements changestream.Sink.
 func (f *framing) Flush(_ context.Context, m changestream.Mark) error {
 	for i := range f.made.Len() {

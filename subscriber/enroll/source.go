@@ -56,6 +56,9 @@ func Command(command string) Source {
 // names another place.
 const metadataHost = "metadata.google.internal"
 
+// maxToken bounds tokens, in bytes.
+const maxToken = 8 << 10
+
 // Metadata asks Google Cloud's metadata server for a token of the machine's
 // service account, for an audience.
 func Metadata(audience string) Source {
