@@ -16,7 +16,7 @@ RACE_NOT  := TestServe_MutableStreamOutlivesKills
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -78,9 +78,15 @@ bench-path:
 bench-check:
 	BENCH_CHECK=1 UPDATE=$(UPDATE) $(GO) test -count=1 -v -run TestCost_ ./publisher
 
-# What receiving a message costs with the subscriber package, beside a plain loop.
+# What receiving a message costs with the subscriber package, beside a plain
+# loop; how long it takes from a gap to being live again; a replay beside live
+# publishing; and what memory a subscriber needs for a replay of REPLAY changes.
+REPLAY ?= 1000000
 bench-subscriber:
 	$(GO) test -run '^$$' -bench 'Receive|Machine' -benchtime 200000x -count 3 ./subscriber
+	$(GO) test -run '^$$' -bench Gap_ -benchtime 100x ./test
+	SPANCAST_BENCH_RECORDS=$(REPLAY) $(GO) test -run '^$$' -bench Replay -benchtime 1x ./recovery
+	SPANCAST_REPLAY=$(REPLAY) $(GO) test -count=1 -timeout 60m -run TestReplay_ -v ./test
 
 # Subscribers in a storm of failures, for longer than in make test; and more
 # histories of the simulation.
@@ -88,6 +94,11 @@ SOAK ?= 5m
 soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
+
+# The attacks of docs/security.md, in full: half a million subscriptions, thousands
+# of half-open connections.
+attack:
+	SPANCAST_TEST_ATTACK=7 $(GO) test -count 1 -timeout 30m -run Attacks -v ./test
 
 # What telemetry costs: the pipe with and without, in one run.
 bench-telemetry:
