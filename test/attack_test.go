@@ -383,4 +383,4 @@ func TestAttacks_FloodOfSubscriptions(t *testing.T) {
 }
 
 // floodMemory is the figure of docs/security.md for one audience.
-const floodMemory = 512 << 20
+const floodMemory = 256 << 20
