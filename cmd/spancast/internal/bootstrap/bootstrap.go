@@ -86,7 +86,7 @@ func (o *Options) createDatabase(ctx context.Context, t config.Target, isSource 
 		o.say("database %s exists", t.Database)
 		return nil
 	case err != nil:
-		return changestream.Classify("create", "database "+string(t.Database), err)
+		return changestream.Classify("create", "database "+string(t.Database), named(err))
 	}
 	o.say("database %s created", t.Database)
 	if isSource && len(o.Schema) > 0 {
@@ -111,9 +111,17 @@ func (o *Options) createInstance(ctx context.Context, t config.Target) error {
 		_, err = op.Wait(ctx)
 	}
 	if err != nil && status.Code(err) != codes.AlreadyExists {
-		return changestream.Classify("create", "instance "+name, err)
+		return changestream.Classify("create", "instance "+name, named(err))
 	}
 	return nil
+}
+
+// named says which names there can be, to who has chosen another.
+func named(err error) error {
+	if status.Code(err) != codes.InvalidArgument {
+		return err
+	}
+	return fmt.Errorf("%w (instances: 2 to 64 lower case letters, digits and hyphens; databases: 2 to 30 of them and underscores; both begin with a letter)", err)
 }
 
 // createTables creates those metadata tables that are missing, and adds to others

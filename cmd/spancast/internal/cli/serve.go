@@ -15,7 +15,7 @@ func newServe(cfg *config.Loaded) *cobra.Command {
 			"Ctrl-C end it in order (what was read is published, positions are saved, partitions given\n" +
 			"to other replicas), a second one at once. SIGUSR1 makes the log say everything, SIGUSR2\n" +
 			"what is configured.",
-		Example: "  export SPANCAST_DATABASE=projects/P/instances/I/databases/D SPANCAST_CHANGE_STREAM=Everything\n" +
+		Example: "  export SPANCAST_DATABASE=projects/my-project/instances/my-instance/databases/my-db SPANCAST_CHANGE_STREAM=Everything\n" +
 			"  spancast admin bootstrap\n  spancast serve",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

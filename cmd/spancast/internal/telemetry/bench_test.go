@@ -113,7 +113,7 @@ func newPipe(b *testing.B, k kind, records int) *pipe {
 	if k == unsampled {
 		b.Setenv("OTEL_TRACES_EXPORTER", "otlp")
 		b.Setenv("OTEL_TRACES_SAMPLER", "traceidratio")
-		b.Setenv("OTEL_TRACES_SAMPLER_ARG", "0.0000001")
+		b.Setenv("OTEL_TRACES_SAMPLER_ARG", "0.000000000001")
 		defer func() { b.Setenv("OTEL_TRACES_EXPORTER", "none") }()
 	}
 	t, err := Open(b.Context(), Options{Service: "bench", Log: log})

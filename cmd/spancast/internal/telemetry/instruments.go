@@ -47,6 +47,7 @@ const (
 	MessagesDropped    = "spancast.messages.dropped"
 	BatchesFenced      = "spancast.batches.fenced"
 	TopicMessages      = "spancast.topic.messages"
+	Subscribers        = "spancast.subscribers"
 	Subscriptions      = "spancast.subscriptions"
 	BufferBytes        = "spancast.buffer.bytes"
 	BufferLimit        = "spancast.buffer.limit"
@@ -98,6 +99,7 @@ func Instruments() []Instrument {
 		{MessagesDropped, Counter, "{message}", "messages that at least one slow subscriber missed when its queue filled up", ""},
 		{BatchesFenced, Counter, "{batch}", "batches thrown away because their lease had run out; the next owner publishes them", ""},
 		{TopicMessages, Counter, "{message}", "changes published under the busiest topics; never more than 50", "topic"},
+		{Subscribers, Gauge, "{subscriber}", "connections that have subscribed, by audience; no more than 1,000 are counted of one", "audience"},
 		{Subscriptions, Gauge, "{subscription}", "subscriptions that are active", ""},
 		{BufferBytes, Gauge, "By", "bytes held between Spanner and the socket", ""},
 		{BufferLimit, Gauge, "By", "most bytes that may be held there", ""},

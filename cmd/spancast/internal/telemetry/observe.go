@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -181,7 +182,9 @@ func (t *Telemetry) labelled(src Sources) error {
 	partitions, err2 := t.meter.Int64ObservableGauge(Partitions, unit, desc)
 	unit, desc = options(TopicMessages)
 	topics, err3 := t.meter.Int64ObservableCounter(TopicMessages, unit, desc)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	unit, desc = options(Subscribers)
+	subscribers, err4 := t.meter.Int64ObservableGauge(Subscribers, unit, desc)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	_, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -193,14 +196,18 @@ func (t *Telemetry) labelled(src Sources) error {
 		for state, n := range states {
 			o.ObserveInt64(partitions, n, label("state", string(state)))
 		}
-		levels := src.Survey().Levels
+		survey := src.Survey()
+		for _, a := range survey.Audiences {
+			o.ObserveInt64(subscribers, int64(a.Subscribers), label("audience", cmp.Or(a.Name, access.Everyone)))
+		}
+		levels := survey.Levels
 		for _, l := range levels[:min(len(levels), maxTopics)] {
 			if l.Level != "" { // which is spancast.messages.sent
 				o.ObserveInt64(topics, int64(l.Count), label("topic", l.Level))
 			}
 		}
 		return nil
-	}, build, partitions, topics)
+	}, build, partitions, topics, subscribers)
 	return err
 }
 

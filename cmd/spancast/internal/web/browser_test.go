@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -267,62 +266,6 @@ func TestPage_AThousandPartitions(t *testing.T) {
 	before := p.text("tree-detail")
 	p.do(chromedp.KeyEvent(kb.ArrowDown))
 	p.until("document.getElementById('tree-detail').innerText !== " + fmt.Sprintf("%q", before))
-}
-
-// TestPage_OnAPhone: nothing sticks out to the side, nor is anything too small to
-// be hit.
-func TestPage_OnAPhone(t *testing.T) {
-	p := open(t, serveStatus(t, family(12)), 390, 844)
-	p.shows("ready", "ready")
-	p.shows("replicas", "10.0.0.2")
-	if wide := eval[float64](p, "document.documentElement.scrollWidth"); wide > 390 {
-		t.Errorf("the page is %.0f pixels wide on a screen of 390", wide)
-	}
-}
-
-// TestPage_ForEverybody: axe-core finds nothing wrong, in light and dark, with
-// everything open.
-func TestPage_ForEverybody(t *testing.T) {
-	axe := axeCore(t)
-	for _, name := range []string{"light", "dark"} {
-		status := family(12)
-		p := open(t, serveStatus(t, func() Status {
-			s := status()
-			s.Totals.Dropped, s.Replicas[1].Alive = 3, false
-			s.Problems = []Problem{{At: time.Now(), Level: "warn", Message: "slow", Advice: "wait", Detail: "a=b", Count: 1}}
-			s.Config = []Setting{{Name: "SPANCAST_X", Value: "1", Source: "default"}, {Name: "SPANCAST_Y", Source: "environment"}}
-			s.Recoveries = recoveries()
-			s.Subscribers = []Subscriber{{Address: "10.0.0.9:40112", Prefixes: []string{"Orders/"}, Since: time.Now()}}
-			s.Audiences = []Audience{{Name: "sales", Subscribers: 1, Dropped: 2}, {Name: "all"}}
-			return s
-		}), 1280, 900, theme(name))
-		p.shows("ready", "ready")
-		p.do(script("for (const d of document.querySelectorAll('details')) d.open = true"))
-		p.shows("partitions", "running")
-		p.do(script(axe))
-		wrong := eval[[]string](p, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\n' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('\n')))`)
-		for _, w := range wrong {
-			t.Errorf("%s: %s", name, w)
-		}
-	}
-}
-
-// axeCore returns the source of axe-core, from npm.
-func axeCore(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	npm := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, "axe-core@4.10.3")
-	if out, err := npm.CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("npm install axe-core: %v\n%s", err, out)
-		}
-		t.Skipf("SKIPPED, NOT TESTED: npm install axe-core: %v", err)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // TestPage_IsSmallAndOwn: it weighs less than 100 KB and names no other place.

@@ -70,7 +70,7 @@ func TestServe_TellsOfSubscribersAndRecoveries(t *testing.T) {
 			st.Recoveries[0].Sent == 1 && st.Recoveries[0].Credit.Messages == 4 && st.Recoveries[0].Reached != "" && st.Totals.Recoveries == 1
 	})
 	_, metrics := request(t, "GET", url+"/metrics", "")
-	for _, want := range []string{"spancast_recovery_live 1\n", "spancast_recovery_accepted_total 1\n", "spancast_recovery_messages_total 1\n", "spancast_recovery_ended_total{reason=\"canceled\"} 0\n"} {
+	for _, want := range []string{"spancast_recovery_live 1\n", "spancast_recovery_accepted_total 1\n", "spancast_subscribers{audience=\"everyone\"} 1\n", "spancast_recovery_messages_total 1\n", "spancast_recovery_ended_total{reason=\"canceled\"} 0\n"} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %q", want)
 		}

@@ -64,7 +64,7 @@ function show() {
   alerts();
   put('t-lag', seconds(lag));
   mark('t-lag', lag > 60 ? 'bad' : lag > 15 ? 'warn' : '');
-  put('t-lag-note', s.resolved.fleet ? 'at ' + clock(s.resolved.fleet) + ' UTC' : 'not known yet');
+  put('t-lag-note', s.resolved.fleet ? 'fleet; here ' + seconds(s.resolved.own === null ? null : Math.max(0, (now() - Date.parse(s.resolved.own)) / 1000)) : 'not known yet');
   const live = s.partitions.filter(p => p.state === 'RUNNING'), waiting = s.partitions.filter(p => p.state === 'CREATED').length;
   put('t-partitions', count(live.length));
   put('t-partitions-note', `${count(s.replica.partitions)} here, ${count(waiting)} waiting`);
