@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -108,5 +109,32 @@ func TestShift_MovesPortsAndPaths(t *testing.T) {
 		if got := Shift(in, 0); got != in {
 			t.Errorf("%s becomes %s", in, got)
 		}
+	}
+}
+
+// TestListener_CountsWhoNeverSaysWhoHeIs: connections that end without a
+// handshake, or with faults in it.
+func TestListener_CountsWhoNeverSaysWhoHeIs(t *testing.T) {
+	alice := newKey(t)
+	g, log := newGate(t, policyOf(map[string]SecretKey{"alice": alice}), newKey(t))
+	d := open(t, g, log, everyone, true)
+	a := d.connect(alice)
+	a.hears()
+	greeting := "\xff" + strings.Repeat("\x00", 8) + "\x7f\x03\x00CURVE" + strings.Repeat("\x00", 47)
+	for what, text := range map[string]string{"silence": "", "a HELLO that is none": greeting + "\x04\xc8\x05HELLO" + strings.Repeat("\x00", 194)} {
+		before := g.Stats().Dropped.Load()
+		c, err := net.Dial("tcp", strings.TrimPrefix(d.listener.Bound()[0].Endpoint, "tcp://"))
+		check(t, err)
+		defer c.Close()
+		_, err = c.Write([]byte(text))
+		check(t, err)
+		for end := time.Now().Add(patience); g.Stats().Dropped.Load() == before; a.hears() {
+			if time.Now().After(end) {
+				t.Fatalf("%s is not counted", what)
+			}
+		}
+	}
+	if n := g.Stats().Welcome.Load(); n != 1 {
+		t.Errorf("%d were let in", n)
 	}
 }

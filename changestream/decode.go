@@ -65,6 +65,7 @@ type records struct {
 	children  ChildPartitionsRecord
 	partition PartitionRecord
 	columns   columnCache
+	clock     Clock
 }
 
 // NewDecoder returns a decoder whose schemas are interned in s.

@@ -88,7 +88,7 @@ func (s *structRow) data(r *records, v value) error {
 		case fMods:
 			mods = l.v
 		default:
-			err = structField(rec, f, l.v)
+			err = structField(rec, f, l.v, &r.clock)
 		}
 		if err != nil {
 			return fmt.Errorf("data_change_record, field %d: %w", i, err)
@@ -115,11 +115,15 @@ func (s *structRow) data(r *records, v value) error {
 }
 
 // structField sets the fields of a data change record that are plain values.
-func structField(rec *DataChangeRecord, f field, v value) (err error) {
+func structField(rec *DataChangeRecord, f field, v value, clock *Clock) (err error) {
 	var b []byte
 	switch f {
 	case fCommitTimestamp:
-		rec.CommitTimestamp, err = v.timestamp()
+		if v.kind != valueString {
+			rec.CommitTimestamp, err = v.timestamp()
+			break
+		}
+		rec.CommitTimestamp, err = clock.Parse(v.data)
 	case fRecordSequence:
 		rec.RecordSequence, err = v.text()
 	case fServerTransactionID:

@@ -162,17 +162,29 @@ func (l *list) next() bool {
 	if len(b) < 4 || b[0] != 1<<3|2 {
 		return len(b) > 0 && l.nextSlow()
 	}
+	if size := int(b[1]); size < 0x80 && size >= 2 && 2+size <= len(b) { // most fields are short
+		switch tag := b[2]; {
+		case (tag == valueString<<3|2 || tag == valueList<<3|2) && int(b[3]) == size-2:
+			l.v.kind, l.v.data = protowire.Number(tag>>3), b[4:2+size]
+			l.rest = b[2+size:]
+			return true
+		case tag == valueBool<<3 && size == 2 && b[3] < 0x80:
+			l.v.kind, l.v.data, l.v.bits = valueBool, nil, uint64(b[3])
+			l.rest = b[4:]
+			return true
+		}
+	}
+	return l.nextLong(b)
+}
+
+// nextLong is next for long elements.
+func (l *list) nextLong(b []byte) bool {
 	size, i := shortVarint(b, 1)
 	end := i + size
 	if size < 2 || end > len(b) {
 		return l.nextSlow()
 	}
 	kind := b[i] >> 3
-	if size == 2 && b[i] == valueBool<<3 && b[i+1] < 0x80 {
-		l.v = value{kind: valueBool, bits: uint64(b[i+1])}
-		l.rest = b[end:]
-		return true
-	}
 	inner, j := shortVarint(b, i+1)
 	if b[i] != kind<<3|2 || kind != valueString && kind != valueList || j+inner != end {
 		return l.nextSlow()

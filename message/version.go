@@ -37,14 +37,25 @@ func AppendVersion(dst, timestamp, transactionID, sequence []byte, mod int) []by
 	return strconv.AppendInt(dst, int64(mod), 10)
 }
 
+// isPlain tells whether a byte of an id stands for itself.
+func isPlain(c byte) bool {
+	const below64 = uint64(1<<64-1<<33) &^ (1<<'%' | 1<<'/')
+	return c < 64 && below64>>c&1 != 0 || c >= 64 && c < 0x7f
+}
+
 // appendID escapes what would end the field: in ids that Spanner makes that is
 // at most the '/' of base64.
 func appendID(dst, id []byte) []byte {
-	for _, c := range id {
-		if c <= ' ' || c == '/' || c == '%' || c >= 0x7f {
-			dst = append(dst, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
-		} else {
+	plain := 0
+	for plain < len(id) && isPlain(id[plain]) {
+		plain++
+	}
+	dst = append(dst, id[:plain]...)
+	for _, c := range id[plain:] {
+		if isPlain(c) {
 			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
 		}
 	}
 	return dst

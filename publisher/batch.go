@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"unsafe"
@@ -20,6 +21,9 @@ type batch struct {
 	mark    changestream.Mark
 	done    chan struct{} // closed when it was dealt with, if set
 	size    int64         // of the buffer budget that it holds
+
+	clock changestream.Clock
+	alike likeness // of the last of records
 
 	partition changestream.PartitionToken
 	moved     string // attribute of its changes; see message.Attributes
@@ -59,7 +63,7 @@ func (b *batch) since(from int) span { return span{int32(from), int32(len(b.data
 func (b *batch) reset() {
 	clear(b.entries)
 	clear(b.records)
-	*b = batch{data: b.data[:0], entries: b.entries[:0], records: b.records[:0]}
+	*b = batch{data: b.data[:0], entries: b.entries[:0], records: b.records[:0], clock: b.clock}
 }
 
 // maxBatch bounds a batch, in bytes, so that spans fit and no subscriber waits
@@ -74,9 +78,10 @@ func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted
 	record := int32(len(b.records) - 1)
 	defer func() {
 		if wanted != nil && len(b.entries) == none { // nor are its attributes
-			b.data, b.records = b.data[:start], b.records[:record]
+			b.data, b.records, b.alike = b.data[:start], b.records[:record], likeness{}
 		}
 	}()
+	var before span // version of the mod before
 	for i := range rec.Mods {
 		c.Mod, c.Index = &rec.Mods[i], i
 		routes := planner.Routes(rec, c.Mod)
@@ -86,7 +91,11 @@ func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted
 		from, first := len(b.data), len(b.entries)
 		b.makeRoom(c.Mod)
 		e := entry{record: record}
-		e.version = b.appendVersion(rec, i)
+		if int(before.to) > len(b.data) { // it was not wanted
+			before = span{}
+		}
+		before = b.appendVersion(rec, i, before)
+		e.version = before
 		c.Version = b.at(e.version)
 		if wanted != nil && !wanted.Version(c.Version) {
 			b.data = b.data[:from]
@@ -168,15 +177,41 @@ func (b *batch) shrink() {
 	}
 }
 
-func (b *batch) appendVersion(rec *changestream.DataChangeRecord, mod int) span {
+// appendVersion writes the version of a mod, of which that of the mod before, if
+// there is one, has all but the index.
+func (b *batch) appendVersion(rec *changestream.DataChangeRecord, mod int, before span) span {
 	from := len(b.data)
+	if before.to > 0 {
+		stem := bytes.LastIndexByte(b.at(before), '/') + 1
+		b.data = strconv.AppendInt(append(b.data, b.at(before)[:stem]...), int64(mod), 10)
+		return b.since(from)
+	}
 	var timestamp [message.TimestampLen]byte
-	b.data = message.AppendVersion(b.data, changestream.AppendTimestamp(timestamp[:0], rec.CommitTimestamp), rec.ServerTransactionID, rec.RecordSequence, mod)
+	b.data = message.AppendVersion(b.data, b.clock.Append(timestamp[:0], rec.CommitTimestamp), rec.ServerTransactionID, rec.RecordSequence, mod)
 	return b.since(from)
+}
+
+// A likeness is what the attributes of a record without a tag are made of, but for
+// what all records of a batch have in common. Records that are alike share them.
+type likeness struct {
+	schema              *changestream.Schema
+	op                  changestream.ModType
+	capture             changestream.ValueCaptureType
+	records, partitions int64
+	last, system        bool
 }
 
 // appendAttributes writes the attributes of a record; see message.Attributes.
 func (b *batch) appendAttributes(rec *changestream.DataChangeRecord) {
+	alike := likeness{rec.Schema, rec.ModType, rec.ValueCaptureType, rec.RecordsInTransaction, rec.PartitionsInTransaction, rec.LastInTransaction, rec.SystemTransaction}
+	if len(rec.TransactionTag) > 0 {
+		alike = likeness{}
+	}
+	if alike.schema != nil && alike == b.alike {
+		b.records = append(b.records, b.records[len(b.records)-1])
+		return
+	}
+	b.alike = alike
 	from := len(b.data)
 	d := jsonscan.AppendString(append(b.data, `{"table":`...), rec.Schema.Table)
 	d = jsonscan.AppendString(append(d, `,"op":`...), string(rec.ModType))

@@ -37,3 +37,17 @@ func TestSocket_CutsOffASubscriptionThatIsTooLong(t *testing.T) {
 		t.Errorf("%d subscriptions", n)
 	}
 }
+
+// TestIOThreads_GrowWithProcessors: one is enough for two cores; what was asked
+// for counts.
+func TestIOThreads_GrowWithProcessors(t *testing.T) {
+	for _, c := range []struct{ asked, processors, want int }{{0, 1, 1}, {0, 2, 1}, {0, 7, 1}, {0, 8, 2}, {0, 32, 8}, {3, 2, 3}} {
+		if got := ioThreads(c.asked, c.processors); got != c.want {
+			t.Errorf("%d asked for on %d processors: %d", c.asked, c.processors, got)
+		}
+	}
+	p := start(t, func(o *Options) { o.IOThreads = 3 })
+	if n, err := p.ctx.GetIoThreads(); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}

@@ -41,6 +41,9 @@ type Options struct {
 	// memory, in bytes; 0: access.DefaultInterest.
 	MaxInterest int64
 
+	// IOThreads of libzmq, which share the connections; 0: one for every four
+	// processors.
+	IOThreads        int
 	SendHWM          int // messages queued for one subscriber
 	Slow             SlowPolicy
 	BlockTimeout     time.Duration

@@ -28,8 +28,9 @@ type outlet struct {
 
 	prefixes []string // that it sees
 	plans    map[*topics.Route]plan
-	topic    []byte // of the latest message, if its route has one
-	header   []byte // of the latest message
+	route    *topics.Route // of the latest message
+	latest   plan          // of that route
+	header   []byte        // of the latest message
 	numbers  []uint64
 }
 
@@ -37,6 +38,7 @@ type outlet struct {
 type plan struct {
 	cover cover
 	path  []*level
+	topic []byte // of all its messages; nil when each has its own
 }
 
 func newOutlet(o *Options, a Audience) *outlet {
@@ -67,12 +69,19 @@ func (o *outlet) see(s subscription) {
 
 // show changes what the audience sees.
 func (o *outlet) show(prefixes []string) {
-	o.prefixes = prefixes
+	o.prefixes, o.route = prefixes, nil
 	clear(o.plans)
 }
 
 // plan returns how the messages of a route are dealt with.
 func (o *outlet) plan(r *topics.Route) plan {
+	if r != o.route {
+		o.route, o.latest = r, o.planOf(r)
+	}
+	return o.latest
+}
+
+func (o *outlet) planOf(r *topics.Route) plan {
 	if p, ok := o.plans[r]; ok {
 		return p
 	}
@@ -82,6 +91,9 @@ func (o *outlet) plan(r *topics.Route) plan {
 	p := plan{cover: covers(o.prefixes, r)}
 	if p.cover != none {
 		p.path = o.counters.of(r)
+	}
+	if topic, static := r.Static(); static {
+		p.topic = []byte(topic)
 	}
 	o.plans[r] = p
 	return p
@@ -100,7 +112,7 @@ func (o *outlet) message(b *batch, e *entry) (size int, err error) {
 			return 0, err
 		}
 	}
-	topic, header, body := o.assemble(b, e, p.path)
+	topic, header, body := o.assemble(b, e, &p)
 	err = o.socket.send(topic, header, body, b.mark.Progress.Alive)
 	if err == errNotOurs {
 		o.counters.uncount(p.path)
@@ -109,16 +121,12 @@ func (o *outlet) message(b *batch, e *entry) (size int, err error) {
 }
 
 // assemble counts a message and returns its frames, valid until the next.
-func (o *outlet) assemble(b *batch, e *entry, path []*level) (topic, header, body []byte) {
-	part := &b.records[e.record]
-	topic = b.at(e.topic)
-	if len(topic) == 0 {
-		static, _ := e.route.Static()
-		o.topic = append(o.topic[:0], static...)
-		topic = o.topic
+func (o *outlet) assemble(b *batch, e *entry, p *plan) (topic, header, body []byte) {
+	if topic = p.topic; topic == nil {
+		topic = b.at(e.topic)
 	}
-	o.numbers = o.counters.count(o.numbers[:0], path)
-	o.header = message.AppendHeader(o.header[:0], b.at(e.version), o.epoch, o.numbers, b.at(part.attributes))
+	o.numbers = o.counters.count(o.numbers[:0], p.path)
+	o.header = message.AppendHeader(o.header[:0], b.at(e.version), o.epoch, o.numbers, b.at(b.records[e.record].attributes))
 	return topic, o.header, b.at(e.body)
 }
 

@@ -12,6 +12,7 @@ type owner struct {
 	lost   []lostRecord // gaps that are still announced
 	asked  tally
 	seen   *coverage // that the outlets follow
+	sent   uint64    // bytes that are not in the statistics yet
 	looked time.Time // when subscriptions were read last
 }
 
@@ -40,7 +41,7 @@ func (o *owner) loop(ctx context.Context) error {
 		var err error
 		select {
 		case b := <-in:
-			err = o.publish(b)
+			err = o.drain(b)
 		case <-look.C:
 			err = o.look(time.Now())
 		case now := <-resolved.C:
@@ -55,6 +56,27 @@ func (o *owner) loop(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// drainTime is how long batches are sent one after the other without a look at
+// what else there is to do. Looking costs as much as some messages.
+const drainTime = time.Millisecond
+
+// drain publishes a batch and those that wait behind it.
+func (o *owner) drain(b *batch) error {
+	for began := time.Now(); ; {
+		if err := o.publish(b); err != nil {
+			return err
+		}
+		if o.opt.RequireSubscriber || time.Since(began) > drainTime {
+			return nil
+		}
+		select {
+		case b = <-o.queue:
+		default:
+			return nil
 		}
 	}
 }
@@ -78,6 +100,8 @@ func (o *owner) publish(b *batch) error {
 		}
 	}
 	o.stats.Messages.Add(uint64(len(b.entries)))
+	o.stats.Bytes.Add(o.sent)
+	o.sent = 0
 	o.countSlow()
 	now := time.Now()
 	if o.opt.Observe != nil && len(b.entries) > 0 {
@@ -129,7 +153,7 @@ func (o *owner) message(b *batch, e *entry) error {
 		if err != nil {
 			return err
 		}
-		o.stats.Bytes.Add(uint64(n))
+		o.sent += uint64(n)
 	}
 	return nil
 }

@@ -43,7 +43,8 @@ func recordPath(t testing.TB, records, mods int, template string) (pass func(), 
 		for i := range batch.entries {
 			e := &batch.entries[i]
 			o.schemas.isNew(e.route.SchemaLevel, batch.records[e.record].schema)
-			topic, header, body := o.assemble(batch, e, o.plan(e.route).path)
+			plan := o.plan(e.route)
+			topic, header, body := o.assemble(batch, e, &plan)
 			*bytes += len(topic) + len(header) + len(body)
 		}
 		batch.reset()

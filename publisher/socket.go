@@ -99,9 +99,14 @@ func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
 			return err
 		}
 	}
-	_, err := s.z.SendBytes(topic, zmq.SNDMORE)
-	if err == nil {
+	sent, err := false, error(nil)
+	if len(body) < heavy {
+		sent, err = sendLight(s.z, topic, header, body)
+	} else if _, err = s.z.SendBytes(topic, zmq.SNDMORE); err == nil {
 		return s.rest(header, body)
+	}
+	if sent {
+		return nil
 	}
 	if !isFull(err) {
 		return fmt.Errorf("send: %w", err)

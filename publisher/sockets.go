@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
@@ -28,6 +29,9 @@ func open(o *Options) (_ *sockets, err error) {
 	if s.ctx, err = zmq.NewContext(); err != nil {
 		return nil, err
 	}
+	if err := s.ctx.SetIoThreads(ioThreads(o.IOThreads, runtime.GOMAXPROCS(0))); err != nil {
+		return nil, fmt.Errorf("set the number of I/O threads: %w", err)
+	}
 	if o.Gate != nil {
 		if s.guard, err = o.Gate.Guard(s.ctx); err != nil {
 			return nil, err
@@ -47,6 +51,16 @@ func open(o *Options) (_ *sockets, err error) {
 		}
 	}
 	return s, nil
+}
+
+// ioThreads is how many threads write to connections. One is enough for a
+// gigabyte a second; where there are many processors, there are more for many
+// subscribers. A connection has one of them, so that nothing changes its order.
+func ioThreads(asked, processors int) int {
+	if asked > 0 {
+		return asked
+	}
+	return max(1, processors/4)
 }
 
 // close lets the sockets empty themselves for at most linger, and ends the

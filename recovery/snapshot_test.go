@@ -56,6 +56,7 @@ func TestSnapshot_AndTheReplayThatFollowsMakeTheDatabase(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, emulator.Options{ChurnEvery: 100 * time.Millisecond}, emulator.GoogleSQL, googleDDL...)
 	f.serve()
+	f.commit(4) // so that the first snapshot has something, however slow the load is
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	for i, table := range []string{"T", "U"} {

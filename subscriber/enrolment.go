@@ -41,13 +41,10 @@ func (e *Enrolment) client(secret string) (*enroll.Client, error) {
 // check says what is wrong with it.
 func (e *Enrolment) check() error {
 	if e.Token == nil {
-		return errors.New("Enroll: no source of ID tokens")
+		return errors.New("no source of ID tokens")
 	}
 	c := enroll.Client{URL: e.URL, CAFile: e.CAFile, AllowInsecure: e.AllowInsecure}
-	if err := c.Check(); err != nil {
-		return fmt.Errorf("Enroll: %w", err)
-	}
-	return nil
+	return c.Check()
 }
 
 // audience is the one of a grant to subscribe to.
@@ -179,4 +176,47 @@ func (m *membership) keep(ctx context.Context) {
 			m.news <- p
 		})
 	})
+}
+
+// join enrols, if that is asked for, puts into cfg where to connect, and keeps the
+// grant alive until leave is called.
+func (r *run) join(ctx context.Context, cfg *config) (k keys, leave func(), err error) {
+	k = keys{server: r.opt.ServerKey, secret: r.opt.SecretKey}
+	if r.opt.Enroll == nil {
+		return k, func() {}, nil
+	}
+	if r.member, r.enrolled, err = join(ctx, &r.opt); err != nil {
+		return k, nil, err
+	}
+	k.server, k.of = r.enrolled.ring()
+	cfg.connect, cfg.recover = append(endpoints(r.enrolled.publish), cfg.connect...), append(endpoints(r.enrolled.recover), cfg.recover...)
+	ctx, stop := context.WithCancel(ctx)
+	r.member.keep(ctx)
+	return k, func() { stop(); r.member.end.Wait() }, nil
+}
+
+// follow goes where a renewed grant says.
+func (r *run) follow() error {
+	if r.member == nil {
+		return nil
+	}
+	select {
+	case in := <-r.member.news:
+		k := keys{secret: r.opt.SecretKey}
+		k.server, k.of = in.ring()
+		var left []string
+		for _, e := range endpoints(r.enrolled.publish) {
+			if !slices.Contains(endpoints(in.publish), e) {
+				left = append(left, e)
+			}
+		}
+		r.m.cfg.connect = append(endpoints(in.publish), r.opt.Connect...)
+		r.m.cfg.recover = append(endpoints(in.recover), r.opt.Recover...)
+		r.enrolled = in
+		if err := r.z.move(k, endpoints(in.publish), left); err != nil {
+			return fmt.Errorf("after a renewal: %w", err)
+		}
+	default:
+	}
+	return nil
 }

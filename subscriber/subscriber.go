@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -67,24 +66,15 @@ func (s *Subscriber) Run(ctx context.Context, h Handler) error {
 	if err != nil {
 		return err
 	}
-	k := keys{server: s.opt.ServerKey, secret: s.opt.SecretKey}
 	r := &run{Subscriber: s, handler: h, epoch: s.opt.Clock()}
-	if s.opt.Enroll != nil {
-		var in places
-		if r.member, in, err = join(ctx, &s.opt); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		k.server, k.of = in.ring()
-		r.enrolled = in
-		cfg.connect, cfg.recover = append(endpoints(in.publish), cfg.connect...), append(endpoints(in.recover), cfg.recover...)
-		keeping, stop := context.WithCancel(ctx)
-		defer r.member.end.Wait()
-		defer stop()
-		r.member.keep(keeping)
+	k, leave, err := r.join(ctx, &cfg)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	defer leave()
 	r.m = newMachine(cfg, from, s.opt.Log)
 	if r.z, err = openSockets(&s.opt, &cfg, k); err != nil {
 		return err
@@ -226,32 +216,6 @@ func (r *run) tick(ctx context.Context, now instant) error {
 		if err := r.save(ctx); err != nil {
 			r.opt.Log.Warn("cannot save the position, trying again", "error", err)
 		}
-	}
-	return nil
-}
-
-// follow goes where a renewed grant says.
-func (r *run) follow() error {
-	if r.member == nil {
-		return nil
-	}
-	select {
-	case in := <-r.member.news:
-		k := keys{secret: r.opt.SecretKey}
-		k.server, k.of = in.ring()
-		var left []string
-		for _, e := range endpoints(r.enrolled.publish) {
-			if !slices.Contains(endpoints(in.publish), e) {
-				left = append(left, e)
-			}
-		}
-		r.m.cfg.connect = append(endpoints(in.publish), r.opt.Connect...)
-		r.m.cfg.recover = append(endpoints(in.recover), r.opt.Recover...)
-		r.enrolled = in
-		if err := r.z.move(k, endpoints(in.publish), left); err != nil {
-			return fmt.Errorf("after a renewal: %w", err)
-		}
-	default:
 	}
 	return nil
 }

@@ -60,7 +60,9 @@ func TestChaos_ShortForm(t *testing.T) {
 			a.begin(o.Seed)
 			a.until("some load", func() bool { return a.load.number.Load() > 300 })
 			for _, e := range events {
-				a.happen(e)
+				if a.happen(e); t.Failed() {
+					break // the rest of what there is to say, judge will
+				}
 			}
 			a.settle()
 			a.judge()

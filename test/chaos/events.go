@@ -101,13 +101,19 @@ func kill(a *Arena) bool {
 
 // crash kills while messages are under way, and loses them: what was handed to
 // the socket last never arrives. The lag covers that, as long as the stall is
-// much shorter; on a machine that is too busy for that, nothing happens.
+// much shorter; on a machine that is too busy for that, nothing happens. A sharp
+// one takes longer than it is from one saved position to the next, so that
+// without the lag something is missing for sure.
 func crash(a *Arena) bool {
 	s := a.pick()
 	note := a.leave(s, "kill -9") // may take its time
+	stall := a.between(50*time.Millisecond, 400*time.Millisecond)
+	if a.opt.Sharp {
+		stall = a.opt.Lag * 3 / 8
+	}
 	stalled := time.Now()
 	s.pub.Stall()
-	a.rest(a.between(50*time.Millisecond, 400*time.Millisecond))
+	a.rest(stall)
 	if time.Since(stalled) > a.opt.Lag/2 {
 		s.pub.Flow()
 		return false

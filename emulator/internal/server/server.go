@@ -67,7 +67,12 @@ func New(c Config) *Server {
 	return &Server{config: c, instances: map[string]*instancepb.Instance{}, databases: map[string]*database{}}
 }
 
-const maxMessage = 128 << 20
+const (
+	maxMessage = 128 << 20
+	// writeBuffer is how much is gathered before it is written to a connection,
+	// in bytes: several frames of a stream that is read at full speed.
+	writeBuffer = 128 << 10
+)
 
 // Serve answers requests on a listener until Stop.
 func (s *Server) Serve(l net.Listener) {
@@ -75,6 +80,7 @@ func (s *Server) Serve(l net.Listener) {
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(10_000),
+		grpc.WriteBufferSize(writeBuffer),
 		grpc.ChainUnaryInterceptor(s.guardUnary), grpc.ChainStreamInterceptor(s.guardStream))
 	sppb.RegisterSpannerServer(g, &spannerService{Server: s})
 	databasepb.RegisterDatabaseAdminServer(g, &databaseAdmin{Server: s})

@@ -118,6 +118,9 @@ func (w *world) published(rate int) (m *measured, frames [][]byte, err error) {
 		defer stop()
 	}
 	c, err := w.subscribed(s.endpoint)
+	if err == nil && w.shape.filler > 0 {
+		err = w.settled(s)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,6 +146,21 @@ func (w *world) subscribed(endpoint string) (*child, error) {
 	return c, w.until("the subscriptions were answered", func() (bool, error) {
 		s, err := c.status()
 		return err == nil && s.Controls >= uint64(w.shape.subscribers), err
+	})
+}
+
+// settled waits until serve has dealt with a flood of subscriptions.
+func (w *world) settled(s *replica) error {
+	const look = 300 * time.Millisecond
+	before := s.cpu()
+	return w.until("serve had dealt with the subscriptions", func() (bool, error) {
+		if err := w.pause(look); err != nil {
+			return false, err
+		}
+		now := s.cpu()
+		idle := now-before < look/5
+		before = now
+		return idle, s.alive()
 	})
 }
 

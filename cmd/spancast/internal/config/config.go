@@ -46,6 +46,7 @@ type Config struct {
 	TopicRulesFile string   `split_words:"true" desc:"YAML file of topic rules; see docs/topics.md"`
 	Format         Format   `split_words:"true" default:"native" desc:"body of the messages: native, cloudevents, debezium"`
 
+	IOThreads      int           `split_words:"true" default:"0" desc:"threads that write to subscribers; 0: one for every four processors"`
 	SendHWM        int           `split_words:"true" default:"20000" desc:"messages queued for one subscriber before it counts as slow"`
 	SlowSubscriber SlowPolicy    `split_words:"true" default:"drop" desc:"a slow subscriber loses messages (drop), or all wait for it up to SPANCAST_BLOCK_TIMEOUT (block)"`
 	BlockTimeout   time.Duration `split_words:"true" default:"5s" desc:"see SPANCAST_SLOW_SUBSCRIBER"`

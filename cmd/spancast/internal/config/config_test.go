@@ -16,7 +16,7 @@ import (
 var specified = map[string]string{
 	"DATABASE": "", "CHANGE_STREAM": "", "METADATA_DATABASE": "", "SPANNER_ENDPOINT": "", "METADATA_ENDPOINT": "", "METADATA_PREFIX": "Spancast",
 	"DATABASE_ROLE": "", "START_AT": "now", "ON_GAP": "stop", "QUERY_WINDOW": "2m", "HEARTBEAT": "2s", "BIND": "tcp://127.0.0.1:5556", "CONNECT": "", "RECOVERY_BIND": "tcp://127.0.0.1:5557",
-	"ADVERTISE": "", "HTTP": "127.0.0.1:8080", "TOPIC": "{table}/{op}/", "TOPIC_RULES_FILE": "", "FORMAT": "native", "SEND_HWM": "20000",
+	"ADVERTISE": "", "HTTP": "127.0.0.1:8080", "TOPIC": "{table}/{op}/", "TOPIC_RULES_FILE": "", "FORMAT": "native", "SEND_HWM": "20000", "IO_THREADS": "0",
 	"SLOW_SUBSCRIBER": "drop", "BLOCK_TIMEOUT": "5s", "ZMTP_HEARTBEAT": "0s", "MAX_BUFFER": "256MiB", "RESOLVED_INTERVAL": "1s",
 	"CHECKPOINT_INTERVAL": "1s", "CHECKPOINT_LAG": "2s", "LEASE": "10s", "MAX_PARTITIONS": "0", "REQUIRE_SUBSCRIBER": "false",
 	"CURVE_SECRET_KEY": "", "CURVE_SECRET_KEY_FILE": "", "CURVE_ROTATION_OFFSET": "100", "ACCESS_FILE": "",
@@ -29,7 +29,7 @@ var others = map[string]string{
 	"DATABASE": "projects/p/instances/i/databases/d", "CHANGE_STREAM": "S", "METADATA_DATABASE": "projects/p/instances/i/databases/m",
 	"SPANNER_ENDPOINT": "localhost:9010", "METADATA_ENDPOINT": "[::1]:9011", "METADATA_PREFIX": "Cast_2", "DATABASE_ROLE": "reader", "START_AT": "10m0s",
 	"ON_GAP": "skip", "QUERY_WINDOW": "1m", "HEARTBEAT": "5s", "BIND": "tcp://127.0.0.1:1,ipc:///tmp/x", "CONNECT": "tcp://localhost:2", "ADVERTISE": "tcp://h:3", "RECOVERY_BIND": "tcp://127.0.0.1:7",
-	"HTTP": "none", "TOPIC": "{table}/{key}/", "TOPIC_RULES_FILE": "rules.yaml", "FORMAT": "debezium", "SEND_HWM": "7", "SLOW_SUBSCRIBER": "block",
+	"HTTP": "none", "TOPIC": "{table}/{key}/", "TOPIC_RULES_FILE": "rules.yaml", "FORMAT": "debezium", "SEND_HWM": "7", "IO_THREADS": "3", "SLOW_SUBSCRIBER": "block",
 	"BLOCK_TIMEOUT": "1s", "ZMTP_HEARTBEAT": "5s", "MAX_BUFFER": "1GiB", "RESOLVED_INTERVAL": "2s", "CHECKPOINT_INTERVAL": "2s", "CHECKPOINT_LAG": "3s",
 	"LEASE": "20s", "MAX_PARTITIONS": "5", "REQUIRE_SUBSCRIBER": "true", "ALLOW_INSECURE": "true", "LOG_LEVEL": "debug", "LOG_FORMAT": "text", "FORWARD_BIND": "tcp://127.0.0.1:4", "PROFILE": "true",
 	"CURVE_SECRET_KEY": secretText, "CURVE_SECRET_KEY_FILE": "server.key", "CURVE_ROTATION_OFFSET": "7", "ACCESS_FILE": "access.yaml",
@@ -110,7 +110,7 @@ func TestValidate_ListsAllFaultsWithTheirVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"DATABASE": "shop", "METADATA_PREFIX": "1x", "SPANNER_ENDPOINT": "nohost", "START_AT": "yesterday", "ON_GAP": "panic", "QUERY_WINDOW": "2x",
 		"HEARTBEAT": "1ms", "BIND": "http://x", "CONNECT": "tcp://x", "TOPIC": "{tabel}/", "TOPIC_RULES_FILE": "/no/such/file", "FORMAT": "avro",
-		"SEND_HWM": "0", "SLOW_SUBSCRIBER": "wait", "MAX_BUFFER": "lots", "LEASE": "2s", "CHECKPOINT_INTERVAL": "1s", "MAX_PARTITIONS": "-1",
+		"SEND_HWM": "0", "IO_THREADS": "65", "SLOW_SUBSCRIBER": "wait", "MAX_BUFFER": "lots", "LEASE": "2s", "CHECKPOINT_INTERVAL": "1s", "MAX_PARTITIONS": "-1",
 		"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HTTP": "8080", "REQUIRE_SUBSCRIBER": "maybe", "DATABSE": "x", "CURVE_SECRET_KEY": "hunter2",
 	} {
 		t.Setenv(Prefix+"_"+name, value)
@@ -123,7 +123,7 @@ func TestValidate_ListsAllFaultsWithTheirVariables(t *testing.T) {
 		`SPANCAST_DATABASE: "shop" is not of the form projects/P/instances/I/databases/D`, `SPANCAST_METADATA_PREFIX: "1x"`, `SPANCAST_SPANNER_ENDPOINT: "nohost"`,
 		`SPANCAST_START_AT: "yesterday"`, `SPANCAST_ON_GAP: "panic" is not one of stop, skip`, `SPANCAST_QUERY_WINDOW: time: unknown unit`,
 		`SPANCAST_HEARTBEAT: 1ms is not between 100ms and 5m`, `SPANCAST_BIND: "http://x"`, `SPANCAST_CONNECT: "tcp://x"`, `SPANCAST_TOPIC: topic template`,
-		`SPANCAST_TOPIC_RULES_FILE: `, `SPANCAST_FORMAT: "avro"`, `SPANCAST_SEND_HWM: 0`, `SPANCAST_SLOW_SUBSCRIBER: "wait"`, `SPANCAST_MAX_BUFFER: "lots"`,
+		`SPANCAST_TOPIC_RULES_FILE: `, `SPANCAST_FORMAT: "avro"`, `SPANCAST_SEND_HWM: 0`, `SPANCAST_IO_THREADS: 65 is not between 0 and 64`, `SPANCAST_SLOW_SUBSCRIBER: "wait"`, `SPANCAST_MAX_BUFFER: "lots"`,
 		`SPANCAST_LEASE: 2s is less than three times`, `SPANCAST_MAX_PARTITIONS: -1`, `SPANCAST_LOG_LEVEL: "loud"`, `SPANCAST_LOG_FORMAT: "xml"`,
 		`SPANCAST_HTTP: "8080"`, `SPANCAST_REQUIRE_SUBSCRIBER: `, `SPANCAST_CHANGE_STREAM is required`,
 		`SPANCAST_DATABSE is not a variable of this version; is SPANCAST_DATABASE meant?`, `SPANCAST_CURVE_SECRET_KEY: not a CURVE key`, `SPANCAST_ACCESS_FILE is required with CURVE`,

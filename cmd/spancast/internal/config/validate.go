@@ -78,6 +78,9 @@ func (l *Loaded) checkNumbers() error {
 	if l.SendHWM < 1 {
 		faults = append(faults, fmt.Errorf("%s_SEND_HWM: %d is less than 1; without a limit a stalled subscriber fills the memory", Prefix, l.SendHWM))
 	}
+	if l.IOThreads < 0 || l.IOThreads > 64 {
+		faults = append(faults, fmt.Errorf("%s_IO_THREADS: %d is not between 0 and 64", Prefix, l.IOThreads))
+	}
 	if l.MaxBuffer < 1<<20 && l.variable("MAX_BUFFER").err == nil {
 		faults = append(faults, fmt.Errorf("%s_MAX_BUFFER: %s is less than 1MiB", Prefix, textOf(l.variable("MAX_BUFFER").field)))
 	}

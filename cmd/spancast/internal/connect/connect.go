@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -36,6 +37,13 @@ const (
 	streamWindow = 64 << 10
 	connWindow   = 4 << 20
 	readBuffer   = 256 << 10
+	// The first connections have wider windows: grpc-go asks for more when a
+	// quarter of a window was read, and each time both ends wake up. All wide
+	// ones together may hold 64 MiB, which is enough for 200 partitions; who
+	// has more does not need each of them to be fast.
+	wideConns        = 4
+	wideStreamWindow = 320 << 10
+	wideConnWindow   = 16 << 20
 )
 
 // Reach checks that somebody listens where the configuration says, if it names
@@ -91,14 +99,20 @@ func Metered(ctx context.Context, t config.Target, role string, meters metric.Me
 
 // Dialer opens connections for queries.
 func Dialer(t config.Target) changestream.Dialer {
-	tuning := []grpc.DialOption{
-		grpc.WithUserAgent(userAgent), grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
-		grpc.WithReadBufferSize(readBuffer), grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * time.Minute, PermitWithoutStream: false}),
-	}
-	if t.PlainText {
-		return func(context.Context) (*grpc.ClientConn, error) {
-			return grpc.NewClient("passthrough:///"+t.Endpoint, append(tuning, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	var dialled atomic.Int32
+	return func(ctx context.Context) (*grpc.ClientConn, error) {
+		stream, conn := int32(streamWindow), int32(connWindow)
+		if dialled.Add(1) <= wideConns {
+			stream, conn = wideStreamWindow, wideConnWindow
 		}
+		return dial(ctx, t, grpc.WithUserAgent(userAgent), grpc.WithInitialWindowSize(stream), grpc.WithInitialConnWindowSize(conn),
+			grpc.WithReadBufferSize(readBuffer), grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * time.Minute, PermitWithoutStream: false}))
+	}
+}
+
+func dial(ctx context.Context, t config.Target, tuning ...grpc.DialOption) (*grpc.ClientConn, error) {
+	if t.PlainText {
+		return grpc.NewClient("passthrough:///"+t.Endpoint, append(tuning, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	}
 	opts := []option.ClientOption{option.WithEndpoint(googleEndpoint), option.WithScopes(spanner.Scope)}
 	if t.Endpoint != "" {
@@ -107,7 +121,7 @@ func Dialer(t config.Target) changestream.Dialer {
 	for _, d := range tuning {
 		opts = append(opts, option.WithGRPCDialOption(d))
 	}
-	return func(ctx context.Context) (*grpc.ClientConn, error) { return gtransport.Dial(ctx, opts...) }
+	return gtransport.Dial(ctx, opts...)
 }
 
 // DatabaseAdmin opens a client for changing schemas.

@@ -48,7 +48,7 @@ func Forward(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *s
 	}
 	defer f.sink.Close()
 	stats := f.sink.Stats()
-	if err := tel.ObserveForwarder(telemetry.Forwarder{Messages: stats.Messages.Load, Bytes: stats.Bytes.Load, Subscriptions: stats.Subscriptions.Load,
+	if err := tel.ObserveForwarder(telemetry.Forwarder{Messages: stats.Messages.Load, Bytes: stats.Bytes.Load, Subscriptions: stats.Subscriptions.Load, Access: gateStats(f.gate),
 		Ready: func() bool { return len(f.reasons()) == 0 }}); err != nil {
 		return err
 	}

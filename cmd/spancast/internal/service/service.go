@@ -137,7 +137,7 @@ func (s *Service) ownTable() func(string) bool {
 
 func (s *Service) openPublisher(context.Context) (err error) {
 	s.pub, err = publisher.New(publisher.Options{
-		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, Audiences: s.audiences(), Gate: s.gate, Credentials: s.credentials(), SendHWM: s.cfg.SendHWM,
+		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, Audiences: s.audiences(), Gate: s.gate, Credentials: s.credentials(), IOThreads: s.cfg.IOThreads, SendHWM: s.cfg.SendHWM,
 		Slow: publisher.SlowPolicy(s.cfg.SlowSubscriber), BlockTimeout: s.cfg.BlockTimeout, Heartbeat: s.cfg.ZMTPHeartbeat,
 		MaxBuffer: int64(s.cfg.MaxBuffer), ResolvedInterval: s.cfg.ResolvedInterval, Linger: linger, RequireSubscriber: s.cfg.RequireSubscriber,
 		Router: s.router.Load, NewBody: s.newBody(), Ignore: s.ownTable(),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/telemetry"
@@ -21,7 +22,7 @@ func (s *Service) openWeb(ctx context.Context) error {
 		recovered = s.recovery.Stats()
 	}
 	err := s.telemetry.Observe(telemetry.Sources{
-		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Recovery: recovered, Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
+		Stream: s.stream.Stats(), Publisher: s.pub.Stats(), Recovery: recovered, Access: gateStats(s.gate), Survey: s.pub.Survey, Resolved: s.stream.Resolved, Owned: s.stream.Owned,
 		Replicas:  func() int { return len(s.stream.Replicas()) },
 		View:      func() changestream.View { v, _ := s.kept.Latest(); return v },
 		Ready:     func() bool { return len(s.reasons()) == 0 },
@@ -47,6 +48,14 @@ func (s *Service) openWeb(ctx context.Context) error {
 		Metrics: s.telemetry.Handler(), Profile: s.cfg.Profile, Certificate: certificate, Routes: routes, Log: s.log,
 	})
 	return nil
+}
+
+// gateStats are a gate's counters; zeros of none.
+func gateStats(g *access.Gate) *access.Stats {
+	if g == nil {
+		return new(access.Stats)
+	}
+	return g.Stats()
 }
 
 // listenHTTP takes the port of HTTP and reads the certificate, if there is to be one.

@@ -14,6 +14,7 @@ import (
 	"cloud.google.com/go/spanner/apiv1/spannerpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
@@ -129,7 +130,7 @@ func newPipe(b *testing.B, k kind, records int) *pipe {
 	b.Cleanup(func() { cancel(); check(b, <-ended); t.Close(context.Background()) })
 	if k != without {
 		newSink = t.Sink(p.Sink)
-		check(b, t.Observe(Sources{Stream: new(changestream.Stats), Publisher: p.Stats(), Recovery: new(recovery.Stats), Survey: p.Survey, Resolved: o.Resolved, Owned: func() int { return 1 },
+		check(b, t.Observe(Sources{Stream: new(changestream.Stats), Publisher: p.Stats(), Recovery: new(recovery.Stats), Access: new(access.Stats), Survey: p.Survey, Resolved: o.Resolved, Owned: func() int { return 1 },
 			Replicas: func() int { return 1 }, View: func() changestream.View { return changestream.View{} }, Ready: func() bool { return true }}))
 	}
 	out := &pipe{t: t, kind: k, publisher: p, sink: newSink(changestream.Partition{}), decoder: changestream.NewDecoder(new(changestream.Schemas)), records: records,

@@ -62,6 +62,10 @@ const (
 	RecoveryBytes      = "spancast.recovery.bytes"
 	QueueBytes         = "spancast.queue.bytes"
 	SubscribersCut     = "spancast.subscribers.cut"
+	ConnectionsIn      = "spancast.connections.accepted"
+	ConnectionsRefused = "spancast.connections.refused"
+	HandshakesDropped  = "spancast.handshakes.dropped"
+	SessionsEnded      = "spancast.sessions.ended"
 	ConfigReloads      = "spancast.config.reloads"
 	PublishLag         = "spancast.publish.lag"
 	ReadLag            = "spancast.read.lag"
@@ -110,6 +114,10 @@ func Instruments() []Instrument {
 		{RecoveryBytes, Counter, "By", "bytes of the frames of those", ""},
 		{QueueBytes, Gauge, "By", "bytes of bodies from 8 KiB that wait in the queues of subscribers, each counted once", ""},
 		{SubscribersCut, Counter, "{connection}", "connections that were ended because too much of those waited for their subscribers", ""},
+		{ConnectionsIn, Counter, "{connection}", "connections that were let in by their key", ""},
+		{ConnectionsRefused, Counter, "{connection}", "connections that were refused: unknown, other_domain, expired, banned or revoked keys", "reason"},
+		{HandshakesDropped, Counter, "{connection}", "connections that ended before their key was known: without a handshake in time, or with one that is false", ""},
+		{SessionsEnded, Counter, "{session}", "sessions that were ended because their grant did, or because they asked for too much; all of their domain connect again", ""},
 		{ConfigReloads, Counter, "{reload}", "configuration files that changed, by result", "result"},
 		{PublishLag, Histogram, "s", "time from a commit to its hand-over to the socket; one value a millisecond at most", ""},
 		{ReadLag, Histogram, "s", "time from a commit or heartbeat to its arrival; one value a millisecond and partition at most", ""},

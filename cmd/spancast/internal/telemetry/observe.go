@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ type Sources struct {
 	Stream    *changestream.Stats
 	Publisher *publisher.Stats
 	Recovery  *recovery.Stats // of none: zeros
+	Access    *access.Stats   // of none: zeros
 	Survey    func() publisher.Survey
 	Resolved  func() (own, fleet time.Time)
 	Owned     func() int
@@ -45,21 +47,24 @@ func (t *Telemetry) Observe(src Sources) error {
 	for _, reason := range recovery.Reasons() { // they show from the beginning
 		t.recoveries.Add(context.Background(), 0, metric.WithAttributes(attribute.String("reason", reason)))
 	}
-	return errors.Join(t.labelled(src), t.observe(src.counters(), src.gauges()))
+	return errors.Join(t.labelled(src), t.refused(src.Access), t.observe(src.counters(), src.gauges()))
 }
 
 // Forwarder are the numbers of a forwarder.
 type Forwarder struct {
 	Messages, Bytes, Subscriptions func() int64
 	Ready                          func() bool
+	Access                         *access.Stats // of none: zeros
 }
 
 // ObserveForwarder makes the numbers of a forwarder visible.
 func (t *Telemetry) ObserveForwarder(src Forwarder) error {
-	return t.observe(map[string]func() int64{MessagesSent: src.Messages, MessageBytes: src.Bytes}, map[string]gauge{
+	counters := map[string]func() int64{MessagesSent: src.Messages, MessageBytes: src.Bytes}
+	maps.Copy(counters, accessCounters(src.Access))
+	return errors.Join(t.refused(src.Access), t.observe(counters, map[string]gauge{
 		Subscriptions: func() (float64, bool) { return float64(src.Subscriptions()), true },
 		Ready:         truth(src.Ready),
-	})
+	}))
 }
 
 func (t *Telemetry) observe(counters map[string]func() int64, gauges map[string]gauge) error {
@@ -108,13 +113,15 @@ func instrument(name string) Instrument {
 
 func (src *Sources) counters() map[string]func() int64 {
 	s, p, r := src.Stream, src.Publisher, src.Recovery
-	return map[string]func() int64{
+	counters := map[string]func() int64{
 		Records: s.Records.Load, Heartbeats: s.Heartbeats.Load, Duplicates: s.Duplicates.Load, Queries: s.Queries.Load,
 		QueryRetries: s.Retries.Load, QueryEarlyEnds: s.EarlyEnds.Load, QueryStalls: s.Stalls.Load, Gaps: s.Gaps.Load, LeasesLost: s.LeasesLost.Load,
 		MessagesSent: signed(&p.Messages), MessageBytes: signed(&p.Bytes), MessagesDropped: signed(&p.Slow), BatchesFenced: signed(&p.Fenced),
 		RecoveryAccepted: signed(&r.Requests), RecoveryRefused: signed(&r.Refused), RecoveryMessages: signed(&r.Changes), RecoveryBytes: signed(&r.Bytes),
 		SubscribersCut: signed(&p.Cut),
 	}
+	maps.Copy(counters, accessCounters(src.Access))
+	return counters
 }
 
 // signed reads a counter as OpenTelemetry wants it.
