@@ -15,9 +15,8 @@ RACE_E2E  := TestServe_|TestTail_
 RACE_NOT  := TestServe_MutableStreamOutlivesKills
 FUZZTIME  ?= 10000x
 BENCHTIME ?= 1s
-FAILOVERS ?= 10
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
@@ -79,9 +78,15 @@ bench-path:
 bench-check:
 	BENCH_CHECK=1 UPDATE=$(UPDATE) $(GO) test -count=1 -v -run TestCost_ ./publisher
 
-# What receiving a message costs with the subscriber package, beside a plain loop.
+# What receiving a message costs with the subscriber package, beside a plain
+# loop; how long it takes from a gap to being live again; a replay beside live
+# publishing; and what memory a subscriber needs for a replay of REPLAY changes.
+REPLAY ?= 1000000
 bench-subscriber:
 	$(GO) test -run '^$$' -bench 'Receive|Machine' -benchtime 200000x -count 3 ./subscriber
+	$(GO) test -run '^$$' -bench Gap_ -benchtime 100x ./test
+	SPANCAST_BENCH_RECORDS=$(REPLAY) $(GO) test -run '^$$' -bench Replay -benchtime 1x ./recovery
+	SPANCAST_REPLAY=$(REPLAY) $(GO) test -count=1 -timeout 60m -run TestReplay_ -v ./test
 
 # Subscribers in a storm of failures, for longer than in make test; and more
 # histories of the simulation.
@@ -89,6 +94,11 @@ SOAK ?= 5m
 soak-subscriber:
 	SPANCAST_SOAK=$(SOAK) $(GO) test -timeout 2h -run TestSubscriber_ -v ./test
 	$(GO) test -timeout 2h ./subscriber -run TestMachine_Every -rapid.checks 200000
+
+# The attacks of docs/security.md, in full: half a million subscriptions, thousands
+# of half-open connections.
+attack:
+	SPANCAST_TEST_ATTACK=7 $(GO) test -count 1 -timeout 30m -run Attacks -v ./test
 
 # What telemetry costs: the pipe with and without, in one run.
 bench-telemetry:
@@ -109,12 +119,9 @@ bench-access:
 latency:
 	$(GO) test -run '^$$' -bench Latency -benchtime 300x ./test
 
-# What a replica costs that has a thousand partitions and nothing to do, and how
-# long partitions are not published when their owner is killed (less the lease)
-# or terminated; FAILOVERS=100 for a long run.
+# What a replica costs that has a thousand partitions and nothing to do.
 fleet:
 	$(GO) test -timeout 90m -run '^$$' -bench Idle_ -benchtime 1x ./test
-	$(GO) test -timeout 90m -run '^$$' -bench Failover_ -benchtime $(FAILOVERS)x ./test
 
 # Everything that may go wrong, at random, for as long as CHAOS says, and a proof
 # that nothing was skipped, invented or reordered; in both dialects and partition
@@ -126,10 +133,10 @@ chaos:
 chaos-google:
 	CHAOS=$(or $(CHAOS),5m) CHAOS_SPANNER=google $(GO) test -count=1 -v -timeout 0 -run AsLongAsAsked ./test/chaos
 
-# How long partitions are not published after kill -9 and after SIGTERM, FAILOVER
-# times each.
+# How long partitions are not published after kill -9 of their owner and after
+# SIGTERM, of each a hundred, or FAILOVER.
 failover:
-	FAILOVER=$(or $(FAILOVER),20) $(GO) test -count=1 -v -timeout 0 -run TestFailover ./test/chaos
+	FAILOVER=$(or $(FAILOVER),100) $(GO) test -count=1 -v -timeout 0 -run TestFailover ./test/chaos
 
 # Backlogs of 5,000,000 records of 1 KB and 1,000 of 5 MB, in bounded memory; the
 # Spanner that holds them takes 9 GB.

@@ -13,7 +13,8 @@ type Store interface {
 	// Present reads the ids of the replicas alone. It is asked several times a
 	// second, so that who comes or goes is noticed soon.
 	Present(ctx context.Context) (ids []string, err error)
-	// Commit applies c in one transaction. Parts whose condition does not hold
+	// Commit applies c in one transaction; in several, each part in one of them, if
+	// it is larger than the store takes. Parts whose condition does not hold
 	// (another owner or epoch) are left out and named in the result; the rest
 	// is applied. On an error nothing is known to have been applied.
 	Commit(ctx context.Context, c Commit) (Result, error)

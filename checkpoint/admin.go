@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -19,6 +20,17 @@ const Released = "(released)"
 // next. Others may take them when the old lease has run out. It returns those
 // that it changed, as they were; partitions without an owner are left alone.
 func (s *Spanner) Release(ctx context.Context, tokens []changestream.PartitionToken) ([]changestream.Partition, error) {
+	var all []changestream.Partition
+	for some := range slices.Chunk(tokens, maxMutations/costOfUpdate) {
+		changed, err := s.release(ctx, some)
+		if all = append(all, changed...); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func (s *Spanner) release(ctx context.Context, tokens []changestream.PartitionToken) ([]changestream.Partition, error) {
 	var changed []changestream.Partition
 	err := s.administer(ctx, "spancast-release", func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		changed = nil
@@ -46,6 +58,9 @@ func (s *Spanner) Release(ctx context.Context, tokens []changestream.PartitionTo
 // of the old ones have not run out, nobody can take the new ones. It returns how
 // many there were.
 func (s *Spanner) Reset(ctx context.Context, roots []changestream.Partition, now time.Time) (removed int, err error) {
+	if err := s.storable(roots); err != nil {
+		return 0, err
+	}
 	err = s.administer(ctx, "spancast-reset", func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		removed = 0
 		epochs := make(map[changestream.PartitionToken]int64)

@@ -135,35 +135,43 @@ func (c Column) DDL(dialect changestream.Dialect) string {
 }
 
 // Grants returns the statements that give a database role what the service
-// needs with fine-grained access control: reading the stream takes two grants,
-// of which one is on its read function.
-func Grants(prefix string, info changestream.Info, role string, sameDatabase bool) []string {
-	t := TablesOf(prefix)
+// needs of the source with fine-grained access control: reading the stream takes
+// two grants, of which one is on its read function.
+func Grants(info changestream.Info, role string) []string {
 	if info.Dialect == changestream.PostgreSQL {
 		role = quote(role)
 		function := "read_json_"
 		if info.MutableKeyRange {
 			function = "read_proto_bytes_"
 		}
-		out := []string{
+		return []string{
 			`CREATE ROLE ` + role,
 			`GRANT SELECT ON CHANGE STREAM ` + quote(info.Stream) + ` TO ` + role,
 			`GRANT EXECUTE ON FUNCTION spanner.` + quote(function+info.Stream) + ` TO ` + role,
 		}
-		if sameDatabase {
-			out = append(out, `GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE `+quote(t.Partitions)+`, `+quote(t.Replicas)+`, `+quote(t.Keys)+` TO `+role)
-		}
-		return out
 	}
-	out := []string{
+	return []string{
 		"CREATE ROLE " + role,
 		"GRANT SELECT ON CHANGE STREAM " + info.Stream + " TO ROLE " + role,
 		"GRANT EXECUTE ON TABLE FUNCTION READ_" + info.Stream + " TO ROLE " + role,
 	}
-	if sameDatabase {
-		out = append(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "+strings.Join(t.All(), ", ")+" TO ROLE "+role)
+}
+
+// TableGrants returns the statement that gives a role the metadata tables. In a
+// database of their own the role has to be created there too.
+func TableGrants(prefix string, dialect changestream.Dialect, role string, create bool) (out []string) {
+	t, to := TablesOf(prefix), " TO ROLE "
+	tables := t.All()
+	if dialect == changestream.PostgreSQL {
+		role, to = quote(role), " TO "
+		for i := range tables {
+			tables[i] = quote(tables[i])
+		}
 	}
-	return out
+	if create {
+		out = append(out, "CREATE ROLE "+role)
+	}
+	return append(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "+strings.Join(tables, ", ")+to+role)
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -34,6 +35,8 @@ var (
 		"Owner", "LeaseEpoch", "LeaseExpiry", "CreatedAt", "FinishedAt", "MovedAt", "MovedTo"}
 	// ruleColumns are those that the rules of a commit look at.
 	ruleColumns    = []string{"Token", "State", "EndTimestamp", "Position", "Owner", "LeaseEpoch", "LeaseExpiry"}
+	updateColumns  = []string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"}
+	movedColumns   = []string{"MovedAt", "MovedTo"}
 	replicaColumns = []string{"ChangeStream", "ReplicaId", "Epoch", "Endpoints", "Capacity", "LastSeen"}
 )
 
@@ -88,8 +91,25 @@ func (s *Spanner) readOptions() *spanner.ReadOptions {
 }
 
 // Commit implements changestream.Store: one read-write transaction, that reads
-// only the rows it is about, and of these what the rules ask for.
+// only the rows it is about, and of these what the rules ask for; several, if it
+// has more to write than Spanner takes in one.
 func (s *Spanner) Commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
+	var all changestream.Result
+	if err := s.storable(c.Roots); err != nil {
+		return all, err
+	}
+	for _, part := range split(c, maxMutations) {
+		result, err := s.commit(ctx, part)
+		if err != nil {
+			return changestream.Result{}, err
+		}
+		all.RootsExist = all.RootsExist || result.RootsExist
+		all.Lost, all.NotTaken = append(all.Lost, result.Lost...), append(all.NotTaken, result.NotTaken...)
+	}
+	return all, nil
+}
+
+func (s *Spanner) commit(ctx context.Context, c changestream.Commit) (changestream.Result, error) {
 	var result changestream.Result
 	_, err := s.client.ReadWriteTransactionWithOptions(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		current, err := s.read(ctx, tx, tokens(c))
@@ -173,10 +193,10 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 			out = append(out, spanner.Update(s.tables.Partitions, []string{"ChangeStream", "Token", "Position", "LeaseExpiry"},
 				[]any{s.stream, string(w.Token), w.Position, w.Expiry}))
 		default:
-			columns := []string{"ChangeStream", "Token", "EndTimestamp", "State", "Position", "Owner", "LeaseEpoch", "LeaseExpiry", "FinishedAt"}
+			columns := updateColumns
 			values := []any{s.stream, string(w.Token), null(w.End), string(w.State), w.Position, w.Owner, w.Epoch, null(w.Expiry), null(w.FinishedAt)}
 			if w.moved {
-				columns, values = append(columns, "MovedAt", "MovedTo"), append(values, null(w.MovedAt), texts(w.MovedTo))
+				columns, values = slices.Concat(updateColumns, movedColumns), append(values, null(w.MovedAt), texts(w.MovedTo))
 			}
 			out = append(out, spanner.Update(s.tables.Partitions, columns, values))
 		}

@@ -365,3 +365,19 @@ func TestTransaction_ATurnEndsWithItsCommit(t *testing.T) {
 		t.Errorf("40 commits took %s", d)
 	}
 }
+
+// TestCommit_TooManyMutations: a commit has at most 80,000, and each column of
+// each row counts.
+func TestCommit_TooManyMutations(t *testing.T) {
+	f := start(t, emulator.Options{}, emulator.GoogleSQL, "CREATE TABLE Pairs (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)")
+	rows := make([]*spanner.Mutation, 40_001)
+	for i := range rows {
+		rows[i] = spanner.Insert("Pairs", []string{"Id", "V"}, []any{i, i})
+	}
+	if _, err := f.client.Apply(limit(t), rows); spanner.ErrCode(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "too many mutations") {
+		t.Errorf("80,002 mutations: %v", err)
+	}
+	if _, err := f.client.Apply(limit(t), rows[1:]); err != nil {
+		t.Errorf("80,000 mutations: %v", err)
+	}
+}

@@ -29,7 +29,7 @@ func (m *machine) publisher(epoch []byte, now instant) *publisher {
 	f.last, p.heard = p, now
 	if p.lost { // it was not
 		p.lost = false
-		f.relist(now)
+		m.relist(now)
 	}
 	return p
 }
@@ -109,7 +109,7 @@ func (m *machine) hello(p *publisher, text []byte, now instant) {
 		return
 	}
 	p.known, p.greeted, p.directory, p.endpoints = true, true, message.DirectoryOf(body.Endpoints), body.Endpoints
-	m.fleet.relist(now)
+	m.relist(now)
 	m.endpoints() // to remember them
 	m.succeed(body.Former, now)
 }
@@ -131,6 +131,17 @@ func (m *machine) succeed(former []string, now instant) {
 	}
 }
 
+// relist gathers what the hellos say. One that was listed and has gone before it
+// was heard may have published: whoever listed it may be gone, too, and nobody
+// else has seen it.
+func (m *machine) relist(now instant) {
+	m.fleet.relist(now)
+	if m.fleet.missed {
+		m.fleet.missed = false
+		m.want("missed publisher", now)
+	}
+}
+
 // told learns from a recovery endpoint who publishes.
 func (m *machine) told(text []byte, now instant) {
 	var body message.HelloBody
@@ -139,7 +150,7 @@ func (m *machine) told(text []byte, now instant) {
 		return
 	}
 	m.fleet.told = body.Endpoints
-	m.fleet.relist(now)
+	m.relist(now)
 }
 
 // bye takes leave of a publisher that has ended.
@@ -165,7 +176,7 @@ func (m *machine) bye(p *publisher, text []byte, now instant) {
 		return
 	}
 	m.fleet.depart(p, true)
-	m.fleet.relist(now)
+	m.relist(now)
 	m.out.disconnect = append(m.out.disconnect, m.fleet.unused()...)
 	m.advance()
 }
@@ -177,7 +188,7 @@ func (m *machine) lose(p *publisher, now instant) {
 	m.fleet.witnessed = m.fleet.witnessed && m.fleet.witness()
 	m.log.Debug("a publisher is gone", "epoch", p.epoch)
 	m.unreachable(p, now)
-	m.fleet.relist(now)
+	m.relist(now)
 	m.want("lost publisher", now)
 }
 

@@ -41,13 +41,10 @@ func (e *Enrolment) client(secret string) (*enroll.Client, error) {
 // check says what is wrong with it.
 func (e *Enrolment) check() error {
 	if e.Token == nil {
-		return errors.New("Enroll: no source of ID tokens")
+		return errors.New("no source of ID tokens")
 	}
 	c := enroll.Client{URL: e.URL, CAFile: e.CAFile, AllowInsecure: e.AllowInsecure}
-	if err := c.Check(); err != nil {
-		return fmt.Errorf("Enroll: %w", err)
-	}
-	return nil
+	return c.Check()
 }
 
 // audience is the one of a grant to subscribe to.

@@ -15,6 +15,7 @@ type fleet struct {
 	listed     map[string]message.Endpoint
 	asked      map[string]bool    // endpoints that were connected to because they are listed
 	told       []message.Endpoint // by a recovery endpoint; they count while nobody says hello
+	missed     bool               // one that was missing is not listed any more; what it has published may never have come
 	witnessed  bool               // somebody who has said hello has been listened to ever since the last replay, or before
 
 	polled instant // when the last replay ended
@@ -118,6 +119,7 @@ func (f *fleet) relist(now instant) {
 	for epoch := range f.missing {
 		if _, ok := f.listed[epoch]; !ok {
 			delete(f.missing, epoch)
+			f.missed = true
 		}
 	}
 	for epoch := range f.listed {

@@ -133,9 +133,8 @@ func (o *Options) validate() error {
 		}
 	}
 	if o.Enroll != nil {
-		if err := o.Enroll.check(); err != nil {
-			faults = append(faults, err)
-		}
+		err := o.Enroll.check()
+		check(err == nil, "Enroll: %w", err)
 		check(o.ServerKey == "", "ServerKey, Enroll: one makes the other needless")
 	}
 	check(len(o.Connect)+len(o.Recover) > 0 || o.Enroll != nil, "Connect, Recover: no endpoint; one looks like tcp://127.0.0.1:5556")

@@ -269,9 +269,9 @@ func (m *machine) flow(now instant) {
 		}
 	}
 	m.session.covers = nil
-	m.fleet.relist(now)
-	m.out.disconnect = append(m.out.disconnect, m.fleet.unused()...)
 	m.mode, m.lost, m.fleet.polled = flowing, 0, now
+	m.relist(now)
+	m.out.disconnect = append(m.out.disconnect, m.fleet.unused()...)
 	m.out.lived = true
 	m.session.demanded = false
 	if m.session.floor == 0 {

@@ -202,6 +202,10 @@ func TestReset_BeginsAnewAtATime(t *testing.T) {
 		o.refuses(2, "--to is required", "admin", "reset", "--yes")
 		o.refuses(2, `--to: "soon" is not now`, "admin", "reset", "--to", "soon", "--yes")
 		o.refuses(2, "is in the future", "admin", "reset", "--to", "2126-11-20T00:00:00Z", "--yes")
+		o.refuses(2, "--to: find the partitions of change stream Everything: Specified start_timestamp is too far in the past", "admin", "reset", "--to", "48h", "--dry-run")
+		if got := o.does("admin", "reset", "--to", "now", "--dry-run", "--lease", "1m"); !strings.Contains(got, "REFUSED without --force while replicas are running: ") {
+			t.Errorf("dry run of a reset that would be refused: %s", got)
+		}
 		o.refuses(1, "replicas are running: ", "admin", "reset", "--to", "now", "--yes", "--lease", "1m")
 		replica.Stop()
 		to := second.Format(time.RFC3339Nano)

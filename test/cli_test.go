@@ -152,6 +152,14 @@ func TestBootstrap_CanBeRunAgain(t *testing.T) {
 		if printed != 0 || strings.Count(stdout, "CREATE TABLE") != 3 || !strings.Contains(stdout, "CREATE CHANGE STREAM") || !strings.Contains(stdout, "GRANT EXECUTE ON") {
 			t.Errorf("%s: --print: %s", dialect, stdout)
 		}
+		env["SPANCAST_METADATA_DATABASE"] = db.Name + "m"
+		for database, granted := range map[string]string{db.Name: "GRANT EXECUTE ON", db.Name + "m": "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE"} {
+			_, stdout, _ := harness.Run(t, env, "admin", "bootstrap", "--print", "--dialect", dialect)
+			_, there, found := strings.Cut(stdout, " in "+database+map[bool]string{true: "; SPANCAST_DATABASE_ROLE", false: "\nCREATE ROLE"}[database == db.Name])
+			if there, _, _ = strings.Cut(there, "\n-- "); !found || !strings.Contains(there, granted) {
+				t.Errorf("%s: no %s in %s:\n%s", dialect, granted, database, stdout)
+			}
+		}
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 	"github.com/spancast/spancast/test/harness"
 )
 
-// TestServe_KeysAndGrantsChangeWhileMessagesFlow: a client's key is replaced in the
+// TestAccess_KeysAndGrantsChangeWhileMessagesFlow: a client's key is replaced in the
 // order of the runbook and a grant is changed, and nobody misses anything; keys
 // that are revoked lose their sessions within 5 s. (The server's key: see
 // TestSubscriber_EnrolsAndRenewsByItself.)
-func TestServe_KeysAndGrantsChangeWhileMessagesFlow(t *testing.T) {
+func TestAccess_KeysAndGrantsChangeWhileMessagesFlow(t *testing.T) {
 	t.Parallel()
 	spanner, err := emulator.Start(t.Context(), emulator.Options{})
 	if err != nil {

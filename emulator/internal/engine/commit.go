@@ -20,7 +20,11 @@ type CommitOptions struct {
 	Tag     string
 	Exclude bool // leave out of change streams that allow it
 	System  bool
+	Unbound bool // by the number of mutations, as partitioned DML is
 }
+
+// maxMutations is how many mutations a commit may have.
+const maxMutations = 80_000
 
 // Committed tells of a commit.
 type Committed struct {
@@ -58,6 +62,9 @@ func (t *Txn) Commit(mutations []*sppb.Mutation, o CommitOptions) (Committed, er
 	entries, err := t.indexEntries()
 	if err != nil {
 		return Committed{}, err
+	}
+	if n := t.mutationCount() + int64(len(entries)); n > maxMutations && !o.Unbound {
+		return Committed{}, status.Errorf(codes.InvalidArgument, "The transaction contains too many mutations (%d). Insert and update operations count with the multiplicity of the number of columns they affect. (Maximum number: %d)", n, maxMutations)
 	}
 	if db.taken(t, entries) {
 		return Committed{}, Aborted("another transaction has its commit timestamp")

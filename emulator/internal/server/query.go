@@ -60,7 +60,9 @@ func (w *work) run(ctx context.Context, st statement) (*sql.Result, error) {
 	if _, ok := node.(*ast.Insert); ok {
 		return nil, invalid("INSERT is not supported for partitioned DML.")
 	}
-	_, err = w.Commit(nil, w.commitOptions())
+	o := w.commitOptions()
+	o.Unbound = true
+	_, err = w.Commit(nil, o)
 	w.db.txns.end(w.named, grpcstatus.Error(codes.FailedPrecondition, "The partitioned DML transaction has ended."))
 	return result, retrySoon(err)
 }

@@ -114,9 +114,20 @@ func printStatements(w io.Writer, cfg *config.Loaded, o bootstrap.Options) {
 		role = "spancast_reader"
 	}
 	comment("least privilege with fine-grained access control, in " + info.Database + "; SPANCAST_DATABASE_ROLE=" + role)
-	for _, s := range checkpoint.Grants(string(cfg.MetadataPrefix), info, role, same) {
+	statements := checkpoint.Grants(info, role)
+	if same {
+		statements = append(statements, checkpoint.TableGrants(string(cfg.MetadataPrefix), o.Dialect, role, false)...)
+	}
+	for _, s := range statements {
 		fmt.Fprintf(w, "%s;\n", s)
 	}
+	if !same {
+		comment("and in " + string(cfg.Metadata().Database))
+		for _, s := range checkpoint.TableGrants(string(cfg.MetadataPrefix), o.Dialect, role, true) {
+			fmt.Fprintf(w, "%s;\n", s)
+		}
+	}
+	comment("snapshots want SELECT on their tables as well; nothing else does.")
 	comment("IAM for the service's identity: roles/spanner.fineGrainedAccessUser and, for the role, roles/spanner.databaseRoleUser;")
 	comment("without fine-grained access control: roles/spanner.databaseReader on the source, and reading and writing on the metadata tables.")
 }

@@ -64,15 +64,22 @@ func (r *reset) run(cmd *cobra.Command, m *metadata) error {
 	if at.After(f.Now) {
 		return misconfigured(fmt.Errorf("--to: %s is in the future; the metadata database has %s", fleet.Time(at), fleet.Time(f.Now)))
 	}
-	if live := liveReplicas(f); len(live) > 0 && !r.force {
+	live := liveReplicas(f)
+	if len(live) > 0 && !r.force && !r.ask.dryRun {
 		return failed(fmt.Errorf("replicas are running: %s; end them first (SIGTERM), or give --force", strings.Join(live, ", ")))
 	}
 	roots, err := rootsAt(cmd.Context(), m.cfg, at)
+	if changestream.CauseOf(err) == changestream.PositionTooOld {
+		return misconfigured(fmt.Errorf("--to: %v", err)) // the way out of other commands is not that of this one
+	}
 	if err != nil {
 		return failed(err)
 	}
 	out := cmd.OutOrStdout()
 	foretell(out, f, at, len(roots))
+	if len(live) > 0 && !r.force {
+		fmt.Fprintf(out, "REFUSED without --force while replicas are running: %s\n", strings.Join(live, ", "))
+	}
 	if ok, err := r.ask.given(cmd); !ok {
 		return err
 	}

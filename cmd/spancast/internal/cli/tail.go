@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ func newTail() *cobra.Command {
 			}
 			if o.Enroll != nil && !cmd.Flags().Changed("connect") {
 				o.Connect = nil // the grant says where
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(50) // memory is worth more than time to who watches
 			}
 			o.Out, o.Colour = cmd.OutOrStdout(), colours(os.Stdout)
 			o.Log = loggerTo(os.Stderr, true, slog.LevelInfo)

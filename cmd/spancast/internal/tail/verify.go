@@ -1,9 +1,11 @@
 package tail
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"hash/maphash"
+	"strconv"
+	"time"
 
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/subscriber"
@@ -11,10 +13,10 @@ import (
 
 // A Verifier watches the changes that the subscriber hands on, and tells what it
 // should not have: a change twice, or an older one of a key after a newer one.
+// It remembers the latest changes and keys, in about 10 MB.
 type Verifier struct {
-	keys    map[uint64]message.Version
-	seen    map[uint64]bool // versions, hashed
-	order   []uint64        // of seen, oldest first
+	keys    recent[place]
+	seen    recent[struct{}] // versions
 	seed    maphash.Seed
 	summary Summary
 }
@@ -25,13 +27,11 @@ type Summary struct {
 	OutOfOrder uint64
 }
 
-// remembered bounds the versions and keys that are remembered.
-const remembered = 1_000_000
+// remembered bounds the versions and the keys that are remembered.
+const remembered = 1 << 17
 
 // NewVerifier begins to verify.
-func NewVerifier() *Verifier {
-	return &Verifier{keys: make(map[uint64]message.Version), seen: make(map[uint64]bool), seed: maphash.MakeSeed()}
-}
+func NewVerifier() *Verifier { return &Verifier{seed: maphash.MakeSeed()} }
 
 // Summary is what was found so far.
 func (v *Verifier) Summary() Summary { return v.summary }
@@ -42,34 +42,66 @@ func (v *Verifier) See(c *subscriber.Change) (findings []string) {
 		return nil // a row, not a change
 	}
 	id := maphash.Bytes(v.seed, c.Header.Version)
-	if v.seen[id] {
+	if _, twice := v.seen.get(id); twice {
 		v.summary.Twice++
 		return []string{"a change came twice"}
 	}
-	v.remember(id)
+	v.seen.put(id, struct{}{})
 	key, ok := v.key(c)
 	version, err := c.Version()
 	if !ok || err != nil {
 		return nil
 	}
-	if last, known := v.keys[key]; known && version.Compare(last) < 0 {
+	now, err := placeOf(version)
+	if err != nil {
+		return nil
+	}
+	if last, known := v.keys.get(key); known && now.before(last) {
 		v.summary.OutOfOrder++
-		return []string{fmt.Sprintf("out of order: a change of this key came after the newer %s", last)}
+		return []string{"out of order: a change of this key came after a newer one, of " + message.FormatTime(time.Unix(0, last.at))}
 	}
-	if len(v.keys) >= remembered {
-		clear(v.keys)
-	}
-	v.keys[key] = version
+	v.keys.put(key, now)
 	return nil
 }
 
-func (v *Verifier) remember(id uint64) {
-	v.seen[id] = true
-	v.order = append(v.order, id)
-	if len(v.order) > remembered {
-		delete(v.seen, v.order[0])
-		v.order = v.order[1:]
+// A place is the order of a version among those of its key, in few bytes.
+type place struct {
+	at       int64  // commit timestamp
+	sequence uint64 // of the record, as far as it is a number
+	mod      int32
+}
+
+func placeOf(v message.Version) (p place, err error) {
+	at, err := v.Time()
+	sequence, _ := strconv.ParseUint(v.RecordSequence, 16, 64)
+	return place{at.UnixNano(), sequence, int32(v.Mod)}, err
+}
+
+func (p place) before(o place) bool {
+	return cmp.Or(cmp.Compare(p.at, o.at), cmp.Compare(p.sequence, o.sequence), cmp.Compare(p.mod, o.mod)) < 0
+}
+
+// recent is a map of the latest that were put into it, at least half of
+// remembered.
+type recent[V any] struct{ young, old map[uint64]V }
+
+func (r *recent[V]) get(key uint64) (V, bool) {
+	if v, ok := r.young[key]; ok {
+		return v, true
 	}
+	v, ok := r.old[key]
+	return v, ok
+}
+
+func (r *recent[V]) put(key uint64, v V) {
+	if len(r.young) >= remembered/2 {
+		r.young, r.old = r.old, r.young
+		clear(r.young)
+	}
+	if r.young == nil {
+		r.young = make(map[uint64]V)
+	}
+	r.young[key] = v
 }
 
 // key names the row of a change: table and keys, from a native body or the data

@@ -57,6 +57,38 @@ func TestVerifier_TellsWhatTheSubscriberShouldHaveLeftOut(t *testing.T) {
 	}
 }
 
+// TestVerifier_OrderWithinATransaction is that of records, then of mods.
+func TestVerifier_OrderWithinATransaction(t *testing.T) {
+	v := NewVerifier()
+	at := func(sequence string, mod int) *subscriber.Change {
+		return parsed(t, "Orders/UPDATE/", fmt.Sprintf(`2026-11-20T09:54:00.000000000Z/tx/%s/%d %s 1/1/1 {"table":"Orders","op":"UPDATE"}`, sequence, mod, epoch), `{"keys":{"Id":"1"}}`)
+	}
+	if got := see(v, at("00000000", 0), at("00000000", 2), at("00000009", 0), at("00000010", 1)); got != "" {
+		t.Errorf("found %q in what is as it should be", got)
+	}
+	for _, c := range []*subscriber.Change{at("00000009", 5), at("00000010", 0)} {
+		if got := see(v, c); !strings.HasPrefix(got, "out of order") {
+			t.Errorf("%s: found %q", c.Header.Version, got)
+		}
+	}
+}
+
+// TestVerifier_RemembersTheLatest, and no more than it may.
+func TestVerifier_RemembersTheLatest(t *testing.T) {
+	var r recent[int]
+	for i := range 3 * remembered {
+		r.put(uint64(i), i)
+	}
+	for _, i := range []int{3*remembered - 1, 3*remembered - remembered/2} {
+		if v, ok := r.get(uint64(i)); !ok || v != i {
+			t.Errorf("%d is forgotten", i)
+		}
+	}
+	if _, ok := r.get(0); ok || len(r.young)+len(r.old) > remembered {
+		t.Errorf("%d are remembered", len(r.young)+len(r.old))
+	}
+}
+
 func TestTextPrinter_IsForPeople(t *testing.T) {
 	var b strings.Builder
 	p := newPrinter(Options{Format: Text, Out: &b})

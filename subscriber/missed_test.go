@@ -1,0 +1,35 @@
+package subscriber
+
+import (
+	"testing"
+	"time"
+)
+
+// A publisher that one hello has listed, and that ended before it was heard: the
+// one that listed it has ended as well, and the one that is there now came later
+// and has never seen it.
+func TestMachine_OneThatWasListedAndNeverHeardIsMissed(t *testing.T) {
+	w := live(t, 1)
+	first := w.pubs[0]
+	w.start("pub2")
+	w.look(first) // says hello, and lists it
+	for w.deliver("pub0") {
+	}
+	w.release(0)
+	w.take(w.pubs[1], 0)
+	w.put("A0", "A1")
+	w.stop(w.pubs[1])
+	w.connect("pub1")
+	w.remove(first)
+	w.expire()
+	w.start("pub1")
+	w.take(w.pubs[0], 0)
+	for w.deliver("pub1") {
+	}
+	w.pubs = append(w.pubs, first) // its goodbye was on its way
+	w.stop(first)
+	for range 10 {
+		w.run(t, time.Second)
+	}
+	w.whole()
+}
