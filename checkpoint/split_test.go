@@ -14,7 +14,7 @@ import (
 )
 
 func TestSplit_KeepsEverythingInOrder(t *testing.T) {
-	c := changestream.Commit{Owner: "me", Now: time.Unix(7, 0), Gone: []string{"x"}, Replica: &changestream.Replica{ID: "me"}}
+	c := changestream.Commit{Owner: "me", Now: time.Unix(7, 0), Gone: []string{"x"}, Replica: &changestream.Replica{ID: "me"}, Ended: &changestream.Replica{ID: "me"}}
 	for i := range 40 {
 		u := changestream.Update{Token: token(i)}
 		if i%3 == 0 {
@@ -38,7 +38,7 @@ func TestSplit_KeepsEverythingInOrder(t *testing.T) {
 			if cost > most && items > 1 {
 				t.Errorf("at most %d: a part of %d, with %d items", most, cost, items)
 			}
-			whole.Owner, whole.Now, whole.Replica, whole.Gone = p.Owner, p.Now, p.Replica, p.Gone
+			whole.Owner, whole.Now, whole.Replica, whole.Gone, whole.Ended = p.Owner, p.Now, p.Replica, p.Gone, p.Ended
 			whole.Updates, whole.Takes, whole.Remove = append(whole.Updates, p.Updates...), append(whole.Takes, p.Takes...), append(whole.Remove, p.Remove...)
 		}
 		if !reflect.DeepEqual(whole, c) {
