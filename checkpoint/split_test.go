@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"cloud.google.com/go/spanner"
-
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/test/spannerdb"
 )
 
 func TestSplit_KeepsEverythingInOrder(t *testing.T) {
@@ -59,20 +58,8 @@ func token(i int) changestream.PartitionToken {
 // Spanner takes in one commit, of which the embedded one refuses more, too.
 func TestSpanner_WritesMoreThanOneCommitTakes(t *testing.T) {
 	ctx := t.Context()
-	server, err := emulator.Start(ctx, emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
 	const database, n = "projects/p/instances/i/databases/m", 5000
-	if err := server.CreateDatabase(database, emulator.GoogleSQL, DDL("Test", changestream.GoogleSQL)...); err != nil {
-		t.Fatal(err)
-	}
-	client, err := spanner.NewClientWithConfig(ctx, database, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	server, client := spannerdb.Embedded(t, emulator.Options{}, database, emulator.GoogleSQL, DDL("Test", changestream.GoogleSQL)...)
 	s := NewSpanner(client, changestream.Info{Database: database, Stream: "S"}, "Test")
 	now := server.Now().Truncate(time.Microsecond)
 	owned := func(i int) changestream.Partition {
