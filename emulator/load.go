@@ -37,7 +37,7 @@ type Load struct {
 
 const (
 	loadBatch = 64 // records that share a timestamp and a lock
-	loadAhead = 32 // blocks of 256 KiB that the load may be ahead of the slowest running query
+	loadAhead = 32 // blocks of 256 KiB that the load may be ahead of the slowest running query, if so many are kept
 )
 
 // Load makes the load until it is complete or the context ends, which is not

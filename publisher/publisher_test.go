@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -342,17 +343,22 @@ func TestPublisher_OneStalledSubscriberLosesAlone(t *testing.T) {
 	reader := p.subscribe(t, "Users/UPDATE/")
 	reader.until("Users/UPDATE/$resolved/")
 	var wg sync.WaitGroup
+	var read atomic.Int64
 	wg.Go(func() {
+		defer read.Store(n)
 		for i := 1; i <= n; i++ {
 			g := reader.change()
 			if c, _ := g.header.Counter(2); c != uint64(i) {
 				t.Errorf("message %d has counter %d", i, c)
 				return
 			}
+			read.Store(int64(i))
 		}
 	})
 	sink := p.Sink(changestream.Partition{})
 	for i := range n { // large enough to fill the kernel's buffers
+		// Who reads must keep up, however busy the machine is.
+		waitFor(t, "the reader", func() bool { return read.Load() >= int64(i)-50 })
 		rec := record(changestream.ModUpdate, i, 1)
 		rec.Mods[0].NewValues = []byte(`{"email":"` + strings.Repeat("x", 10_000) + `"}`)
 		check(t, sink.Change(rec))

@@ -21,6 +21,7 @@ type world struct {
 	home    map[string]int
 	pubs    []*pub   // that live
 	rows    []string // epochs in the replicas table: of the living, and for a while of the dead
+	ended   []string // epochs of those that have ended in order, lately
 	epochs  int
 	now     instant
 	clock   stamp // of the last commit
@@ -47,6 +48,7 @@ type world struct {
 type rules struct {
 	noMoved     bool // publishers do not say that a partition has moved
 	noMovedIn   bool // nor that keys have moved to it from another's partition
+	noEnded     bool // nobody says who has ended unseen
 	noDirectory bool // resolved times count though not all publishers are known
 }
 
@@ -82,6 +84,7 @@ type pub struct {
 	listed    []string        // epochs, at the last look
 	directory string
 	former    []string
+	ended     []string // epochs, at the last look
 }
 
 // A pipe is the connection of the subscriber to an endpoint.
@@ -209,6 +212,9 @@ func (w *world) look(p *pub) {
 		}
 	}
 	p.listed = slices.Clone(w.rows)
+	if !w.breaks.noEnded {
+		p.ended = slices.Clone(w.ended)
+	}
 	p.view = make(map[*part]stamp)
 	for _, part := range w.parts {
 		if part.owner != p {
@@ -319,12 +325,17 @@ func (w *world) control(p *pub, level, kind string, body any) {
 }
 
 func (w *world) hello(p *pub) {
-	body := message.HelloBody{Format: 1, Epoch: p.epoch, Former: p.former}
+	body := w.greeting(p)
+	p.directory = body.Directory()
+	w.control(p, "", message.Hello, body)
+}
+
+func (w *world) greeting(p *pub) message.HelloBody {
+	body := message.HelloBody{Format: 1, Epoch: p.epoch, Former: p.former, Ended: p.ended}
 	for _, epoch := range p.listed {
 		body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: epoch, Publish: []string{w.peers[epoch]}, Recover: w.recover})
 	}
-	p.directory = message.DirectoryOf(body.Endpoints)
-	w.control(p, "", message.Hello, body)
+	return body
 }
 
 // resolve says how a level of a replica stands.
@@ -336,11 +347,7 @@ func (w *world) resolve(p *pub, level string) {
 	for _, at := range p.view {
 		fleet = min(fleet, at)
 	}
-	var listed []message.Endpoint
-	for _, epoch := range p.listed {
-		listed = append(listed, message.Endpoint{Epoch: epoch})
-	}
-	if d := message.DirectoryOf(listed); d != p.directory {
+	if body := w.greeting(p); body.Directory() != p.directory {
 		w.hello(p)
 	}
 	body := message.ResolvedBody{Fleet: fleet.String(), Directory: p.directory}
@@ -386,7 +393,20 @@ func (w *world) stop(p *pub) {
 	w.resolveAll(p)
 	w.control(p, "", message.Bye, message.ByeBody{Epoch: p.epoch, Counters: p.counts})
 	w.remove(p)
+	w.ended = append(w.ended, p.epoch)
 	w.expire()
+}
+
+// ghost is a replica that comes, publishes a partition that nobody has to
+// nobody, and ends in order, all between two looks of the others.
+func (w *world) ghost(i int) {
+	if w.parts[i].owner == nil {
+		w.epochs++
+		p := &pub{epoch: fmt.Sprintf("%016x", w.epochs), endpoint: "nowhere", counts: map[string]uint64{"": 0}, next: map[*part]stamp{}, moved: map[*part]stamp{}}
+		w.take(p, i)
+		w.publish(i, -1)
+		w.stop(p)
+	}
 }
 
 func (w *world) remove(p *pub) {

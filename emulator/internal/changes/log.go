@@ -91,6 +91,22 @@ func (l *log) read(pos position, to store.Timestamp, maxRows, maxBytes int) run 
 	return r
 }
 
+// unread is the number of bytes from a position on.
+func (l *log) unread(pos position) int64 {
+	b, i := l.seek(pos)
+	if b == nil {
+		return 0
+	}
+	n := int64(len(b.buf))
+	if i > 0 {
+		n -= int64(b.entries[i-1].end)
+	}
+	for k := len(l.blocks) - 1; l.blocks[k] != b; k-- {
+		n += int64(len(l.blocks[k].buf))
+	}
+	return n
+}
+
 // seek finds the first record at or after pos.
 func (l *log) seek(pos position) (*block, int) {
 	lo, hi := 0, len(l.blocks)

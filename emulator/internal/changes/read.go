@@ -118,12 +118,16 @@ func (s *Stream) Readers() int {
 }
 
 // Behind reports whether a running query has more than some blocks of records
-// still before it.
+// still before it, or all of them more than a quarter of what is kept.
 func (s *Stream) Behind(blocks int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	unread := int64(0)
 	for r := range s.readers {
 		if n := len(r.p.log.blocks); n > blocks && !before(r.p.log.blocks[n-blocks].entries[0], r.reached) {
+			return true
+		}
+		if unread += r.p.log.unread(r.reached); unread > s.limit/4 {
 			return true
 		}
 	}

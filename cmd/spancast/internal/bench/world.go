@@ -24,7 +24,9 @@ const (
 	database = "projects/bench/instances/bench/databases/bench"
 	metadata = database + "-metadata"
 	stream   = "Everything"
-	heapFor  = 64 << 20 // of the embedded Spanner's log
+	// What the embedded Spanner keeps, in bytes, and of each partition at least.
+	leastLog = 64 << 20
+	eachLog  = 768 << 10
 )
 
 // A shape is what is measured: the changes, and who is there.
@@ -92,7 +94,7 @@ func (r *run) world(s shape) (_ *world, err error) {
 		s.template = topics.Default
 	}
 	w := &world{run: r, shape: s}
-	w.server, err = emulator.Start(r.ctx, emulator.Options{Partitions: s.partitions, MaxLogBytes: heapFor, Faults: emulator.Faults{RowsPerFrame: s.frame}})
+	w.server, err = emulator.Start(r.ctx, emulator.Options{Partitions: s.partitions, MaxLogBytes: max(leastLog, int64(s.partitions)*eachLog), Faults: emulator.Faults{RowsPerFrame: s.frame}})
 	if err != nil {
 		return nil, err
 	}
