@@ -27,7 +27,7 @@ func (s *source) until(position time.Time) time.Time {
 // ended before cannot be read there.
 func (r *reader) lives(ctx context.Context, end time.Time) bool {
 	d := NewDecoder(&r.source.schemas)
-	err := r.source.run(ctx, query{token: r.token, start: end, end: end}, d, func(func()) error {
+	err := r.source.run(ctx, query{token: r.token, start: end, end: end, silences: r.silences}, d, func(func()) error {
 		for {
 			kind, err := d.Next()
 			if err != nil || kind == KindNone {

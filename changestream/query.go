@@ -14,6 +14,7 @@ import (
 type query struct {
 	token      PartitionToken
 	start, end time.Time
+	silences   int // how often Spanner was silent before
 }
 
 // request builds the call of the stream's read function.

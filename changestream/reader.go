@@ -44,6 +44,7 @@ type reader struct {
 	over     bool             // whether it brought the partition end record
 	moved    bool             // whether the query that runs brought anything new
 	waits    int              // attempts since something new came
+	silences int              // queries that were silent for too long, less those that were not
 }
 
 // read reads until the partition has ended and all of it was published; it then
@@ -61,6 +62,11 @@ func (r *reader) read(ctx context.Context) (end time.Time, children []ChildParti
 		}
 		if r.moved {
 			r.waits = 0
+		}
+		if errors.Is(err, errStalled) {
+			r.silences++
+		} else if err == nil {
+			r.silences = max(0, r.silences-1)
 		}
 		switch {
 		case r.over, err == nil && len(r.children) > 0:
@@ -96,7 +102,7 @@ func (r *reader) window(ctx context.Context, end time.Time) error {
 	d := NewDecoder(&r.source.schemas)
 	r.seen.reopen()
 	r.children, r.over, r.moved = nil, false, false
-	return r.source.run(ctx, query{token: r.token, start: r.position, end: end}, d, func(done func()) error {
+	return r.source.run(ctx, query{token: r.token, start: r.position, end: end, silences: r.silences}, d, func(done func()) error {
 		return r.frame(ctx, d, done)
 	})
 }

@@ -22,6 +22,7 @@ type scheduler struct {
 	clock   storeClock
 	replica time.Time // when the row of this replica was written last, local
 	fleet   []Replica // that were seen lately
+	past    []string  // epochs of those that have ended lately
 	gone    []string  // replicas that were not
 	reclaim map[PartitionToken]bool
 	balance balance
@@ -126,7 +127,10 @@ func (c *scheduler) look(readers context.Context) error {
 	for _, token := range c.graph.Load(view.Partitions) {
 		c.lose(token)
 	}
-	c.gone, c.fleet = nil, nil
+	c.gone, c.fleet, c.past = view.Outdated, nil, nil
+	for _, r := range view.Ended {
+		c.past = append(c.past, r.Epoch)
+	}
 	for _, r := range view.Replicas {
 		switch silence := view.Now.Sub(r.LastSeen); {
 		case silence > 10*c.opt.Lease && r.ID != c.opt.Replica.ID:
@@ -248,7 +252,7 @@ func (c *scheduler) forget(t *task) {
 
 // stand tells the rest of the process how things stand.
 func (c *scheduler) stand() {
-	st := &standing{replicas: c.fleet}
+	st := &standing{replicas: c.fleet, ended: c.past}
 	for _, t := range c.tasks {
 		if !t.ended {
 			st.own = append(st.own, t.progress)

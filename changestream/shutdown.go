@@ -32,7 +32,7 @@ func (c *scheduler) shutdown(ctx context.Context, stop context.CancelFunc) error
 // more after that.
 func (c *scheduler) leave(ctx context.Context) error {
 	now := c.clock.now()
-	cm := Commit{Owner: c.opt.Replica.ID, Now: now, Gone: []string{c.opt.Replica.ID}}
+	cm := Commit{Owner: c.opt.Replica.ID, Now: now, Ended: &c.opt.Replica}
 	var going []PartitionToken
 	for _, t := range c.tasks {
 		t.progress.Stop()

@@ -31,10 +31,16 @@ func (s *source) now() time.Time {
 	return time.Now()
 }
 
-// stall is how long a query may be silent. Spanner sends a heartbeat when there
-// is nothing else to send, so silence means that the stream is dead.
-func (s *source) stall() time.Duration {
-	return time.Second + 5*s.heartbeat
+// maxStall is the longest that a query may be silent.
+const maxStall = time.Minute
+
+// patience is how long a query may be silent. Spanner sends a heartbeat when
+// there is nothing else to send, so silence means that the stream is dead; or
+// that Spanner has much to do. Then asking it once more helps nobody, and giving
+// up as soon as before would go on for ever: so each silence doubles it.
+func (s *source) patience(silences int) time.Duration {
+	stall := time.Second + 5*s.heartbeat
+	return max(stall, min(maxStall, stall<<min(silences, 10)))
 }
 
 var errStalled = errors.New("no record and no heartbeat came for too long")
@@ -51,13 +57,14 @@ func (s *source) run(ctx context.Context, q query, d *Decoder, f func(done func(
 	}
 	defer release()
 	s.stats.Queries.Add(1)
-	watchdog := time.AfterFunc(s.stall(), func() { cancel(errStalled) })
+	patience := s.patience(q.silences)
+	watchdog := time.AfterFunc(patience, func() { cancel(errStalled) })
 	defer watchdog.Stop()
 	var msg frame
 	done := msg.release
 	defer done()
 	for {
-		watchdog.Reset(s.stall())
+		watchdog.Reset(patience)
 		err := stream.RecvMsg(&msg)
 		watchdog.Stop() // what follows may wait for room, which is not Spanner's fault
 		if err != nil {
@@ -100,7 +107,7 @@ func root(token PartitionToken, start time.Time) Partition {
 func (s *source) roots(ctx context.Context, at time.Time) ([]Partition, error) {
 	var out []Partition
 	d := NewDecoder(&s.schemas)
-	err := s.run(ctx, query{start: at, end: at}, d, func(func()) error {
+	err := s.run(ctx, query{start: at, end: at, silences: 2}, d, func(func()) error {
 		for {
 			kind, err := d.Next()
 			if err != nil || kind == KindNone {

@@ -25,7 +25,14 @@ type View struct {
 	Now        time.Time
 	Partitions []Partition
 	Replicas   []Replica
+	Ended      []Replica // that have ended in order, lately: for EndedFor
+	Outdated   []string  // ids of rows of replicas that nobody needs any more
 }
+
+// EndedFor is how long a replica that has ended in order is remembered. It may
+// have come, published and gone between two looks of everybody else; their
+// subscribers are told that there was one.
+const EndedFor = time.Minute
 
 // A Commit is what one replica wants to change.
 type Commit struct {
@@ -44,6 +51,9 @@ type Commit struct {
 	Gone []string
 	// Replica is the row of this replica, when it is to be written.
 	Replica *Replica
+	// Ended is this replica, when it ends in order: its row goes, and is
+	// remembered among View.Ended.
+	Ended *Replica
 }
 
 // An Update changes a partition that the replica owns at Epoch.

@@ -119,6 +119,7 @@ type standing struct {
 	stuck  []string    // what is wrong, for people
 
 	replicas []Replica // of the fleet
+	ended    []string  // epochs of those that have ended lately
 }
 
 // Resolved returns up to when (exclusive) every change was published: by this
@@ -153,6 +154,15 @@ func (s *Stream) Owned() int {
 func (s *Stream) Replicas() []Replica {
 	if st := s.now.Load(); st != nil {
 		return st.replicas
+	}
+	return nil
+}
+
+// Ended are the epochs of replicas that have ended in order lately, whether they
+// were ever seen or not.
+func (s *Stream) Ended() []string {
+	if st := s.now.Load(); st != nil {
+		return st.ended
 	}
 	return nil
 }

@@ -6,30 +6,17 @@ import (
 	"testing"
 	"time"
 
-	"cloud.google.com/go/spanner"
-
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/test/spannerdb"
 )
 
 // BenchmarkSpanner measures a look at a thousand partitions, and the renewal of
 // all of them, with client and server in this process.
 func BenchmarkSpanner(b *testing.B) {
 	ctx := context.Background()
-	server, err := emulator.Start(ctx, emulator.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer server.Close()
 	const database = "projects/p/instances/i/databases/m"
-	if err := server.CreateDatabase(database, emulator.GoogleSQL, DDL("Test", changestream.GoogleSQL)...); err != nil {
-		b.Fatal(err)
-	}
-	client, err := spanner.NewClientWithConfig(ctx, database, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer client.Close()
+	server, client := spannerdb.Embedded(b, emulator.Options{}, database, emulator.GoogleSQL, DDL("Test", changestream.GoogleSQL)...)
 	store := NewSpanner(client, changestream.Info{Database: database, Stream: "S"}, "Test")
 	now := server.Now().Truncate(time.Microsecond)
 	roots := changestream.Commit{Owner: "me", Now: now}

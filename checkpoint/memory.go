@@ -17,6 +17,7 @@ type Memory struct {
 	mu         sync.Mutex
 	partitions rows
 	replicas   map[string]changestream.Replica
+	ended      []changestream.Replica
 }
 
 // NewMemory returns an empty store with a clock, for example time.Now.
@@ -28,8 +29,11 @@ func NewMemory(now func() time.Time) *Memory {
 func (m *Memory) View(context.Context) (changestream.View, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	now := m.now()
+	m.ended = slices.DeleteFunc(m.ended, func(r changestream.Replica) bool { return now.Sub(r.LastSeen) > changestream.EndedFor })
 	return changestream.View{
-		Now:        m.now(),
+		Now:        now,
+		Ended:      slices.Clone(m.ended),
 		Partitions: slices.Collect(maps.Values(m.partitions)),
 		Replicas:   slices.Collect(maps.Values(m.replicas)),
 	}, nil
@@ -63,6 +67,10 @@ func (m *Memory) Commit(_ context.Context, c changestream.Commit) (changestream.
 	}
 	for _, id := range c.Gone {
 		delete(m.replicas, id)
+	}
+	if r := c.Ended; r != nil {
+		delete(m.replicas, r.ID)
+		m.ended = append(m.ended, changestream.Replica{ID: endedPrefix + r.Epoch, Epoch: r.Epoch, LastSeen: c.Now})
 	}
 	return result, nil
 }

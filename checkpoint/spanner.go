@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -55,7 +56,7 @@ func (s *Spanner) View(ctx context.Context) (changestream.View, error) {
 	if v.Now, err = ro.Timestamp(); err != nil {
 		return v, changestream.Classify("read", "table "+s.tables.Partitions, err)
 	}
-	v.Replicas, err = s.replicas(ctx)
+	err = s.replicas(ctx, &v)
 	return v, err
 }
 
@@ -64,14 +65,22 @@ func (s *Spanner) Present(ctx context.Context) (ids []string, err error) {
 	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), []string{"ReplicaId"}, s.readOptions()).Do(func(row *spanner.Row) error {
 		var id string
 		err := row.Columns(&id)
-		ids = append(ids, id)
+		if !isEnded(id) {
+			ids = append(ids, id)
+		}
 		return err
 	})
 	return ids, changestream.Classify("read", "table "+s.tables.Replicas, err)
 }
 
-func (s *Spanner) replicas(ctx context.Context) (out []changestream.Replica, err error) {
-	err = s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), replicaColumns, s.readOptions()).Do(func(row *spanner.Row) error {
+// endedPrefix begins the ids of rows that stand for replicas that have ended, of
+// which their epoch is left.
+const endedPrefix = "ended/"
+
+func isEnded(id string) bool { return strings.HasPrefix(id, endedPrefix) }
+
+func (s *Spanner) replicas(ctx context.Context, v *changestream.View) error {
+	err := s.client.Single().ReadWithOptions(ctx, s.tables.Replicas, spanner.Key{s.stream}.AsPrefix(), replicaColumns, s.readOptions()).Do(func(row *spanner.Row) error {
 		var stream string
 		var capacity int64
 		var r changestream.Replica
@@ -80,10 +89,17 @@ func (s *Spanner) replicas(ctx context.Context) (out []changestream.Replica, err
 		}
 		r.Capacity = int(capacity)
 		r.Endpoints, r.Recover = splitEndpoints(r.Endpoints)
-		out = append(out, r)
+		switch {
+		case !isEnded(r.ID):
+			v.Replicas = append(v.Replicas, r)
+		case v.Now.Sub(r.LastSeen) <= changestream.EndedFor:
+			v.Ended = append(v.Ended, r)
+		default:
+			v.Outdated = append(v.Outdated, r.ID)
+		}
 		return nil
 	})
-	return out, changestream.Classify("read", "table "+s.tables.Replicas, err)
+	return changestream.Classify("read", "table "+s.tables.Replicas, err)
 }
 
 func (s *Spanner) readOptions() *spanner.ReadOptions {
@@ -207,6 +223,10 @@ func (s *Spanner) mutations(writes []write, c changestream.Commit) []*spanner.Mu
 	}
 	for _, id := range c.Gone {
 		out = append(out, spanner.Delete(s.tables.Replicas, spanner.Key{s.stream, id}))
+	}
+	if r := c.Ended; r != nil {
+		out = append(out, spanner.Delete(s.tables.Replicas, spanner.Key{s.stream, r.ID}),
+			spanner.InsertOrUpdate(s.tables.Replicas, replicaColumns, []any{s.stream, endedPrefix + r.Epoch, r.Epoch, []string{}, int64(0), truncate(c.Now)}))
 	}
 	return out
 }

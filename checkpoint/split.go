@@ -45,8 +45,8 @@ func split(c changestream.Commit, most int) []changestream.Commit {
 		part := room(1)
 		part.Remove = append(part.Remove, token)
 	}
-	last := room(costOfReplica + len(c.Gone))
-	last.Replica, last.Gone = c.Replica, c.Gone
+	last := room(2*costOfReplica + len(c.Gone) + 1)
+	last.Replica, last.Gone, last.Ended = c.Replica, c.Gone, c.Ended
 	return out
 }
 

@@ -8,14 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"cloud.google.com/go/spanner"
-
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/test/spannerdb"
 )
 
 func TestSplit_KeepsEverythingInOrder(t *testing.T) {
-	c := changestream.Commit{Owner: "me", Now: time.Unix(7, 0), Gone: []string{"x"}, Replica: &changestream.Replica{ID: "me"}}
+	c := changestream.Commit{Owner: "me", Now: time.Unix(7, 0), Gone: []string{"x"}, Replica: &changestream.Replica{ID: "me"}, Ended: &changestream.Replica{ID: "me"}}
 	for i := range 40 {
 		u := changestream.Update{Token: token(i)}
 		if i%3 == 0 {
@@ -39,7 +38,7 @@ func TestSplit_KeepsEverythingInOrder(t *testing.T) {
 			if cost > most && items > 1 {
 				t.Errorf("at most %d: a part of %d, with %d items", most, cost, items)
 			}
-			whole.Owner, whole.Now, whole.Replica, whole.Gone = p.Owner, p.Now, p.Replica, p.Gone
+			whole.Owner, whole.Now, whole.Replica, whole.Gone, whole.Ended = p.Owner, p.Now, p.Replica, p.Gone, p.Ended
 			whole.Updates, whole.Takes, whole.Remove = append(whole.Updates, p.Updates...), append(whole.Takes, p.Takes...), append(whole.Remove, p.Remove...)
 		}
 		if !reflect.DeepEqual(whole, c) {
@@ -59,20 +58,8 @@ func token(i int) changestream.PartitionToken {
 // Spanner takes in one commit, of which the embedded one refuses more, too.
 func TestSpanner_WritesMoreThanOneCommitTakes(t *testing.T) {
 	ctx := t.Context()
-	server, err := emulator.Start(ctx, emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
 	const database, n = "projects/p/instances/i/databases/m", 5000
-	if err := server.CreateDatabase(database, emulator.GoogleSQL, DDL("Test", changestream.GoogleSQL)...); err != nil {
-		t.Fatal(err)
-	}
-	client, err := spanner.NewClientWithConfig(ctx, database, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	server, client := spannerdb.Embedded(t, emulator.Options{}, database, emulator.GoogleSQL, DDL("Test", changestream.GoogleSQL)...)
 	s := NewSpanner(client, changestream.Info{Database: database, Stream: "S"}, "Test")
 	now := server.Now().Truncate(time.Microsecond)
 	owned := func(i int) changestream.Partition {

@@ -46,24 +46,24 @@ type ResolvedBody struct {
 	// Dropped is how often, in this epoch, some subscriber was too slow and
 	// lost messages.
 	Dropped uint64 `json:"dropped"`
-	// Directory is DirectoryOf the endpoints of the latest hello. Fleet counts
+	// Directory is that of the latest hello. Fleet counts
 	// for a subscriber that receives from all of these.
 	Directory string `json:"directory,omitempty"`
 }
 
-// DirectoryOf names a fleet: 16 hex digits, the FNV-1a hash of the epochs of
-// its publishers, sorted.
-func DirectoryOf(endpoints []Endpoint) string {
-	epochs := make([]string, len(endpoints))
-	for i, e := range endpoints {
-		epochs[i] = e.Epoch
+// Directory names the fleet of a hello: 16 hex digits, the FNV-1a hash of the
+// epochs of its publishers and of those that have ended, sorted.
+func (h *HelloBody) Directory() string {
+	epochs := slices.Clone(h.Ended)
+	for _, e := range h.Endpoints {
+		epochs = append(epochs, e.Epoch)
 	}
 	slices.Sort(epochs)
-	h := fnv.New64a()
+	sum := fnv.New64a()
 	for _, e := range epochs {
-		io.WriteString(h, e)
+		io.WriteString(sum, e)
 	}
-	return fmt.Sprintf("%016x", h.Sum64())
+	return fmt.Sprintf("%016x", sum.Sum64())
 }
 
 // HelloBody says who publishes what.
@@ -79,6 +79,9 @@ type HelloBody struct {
 	// Former are epochs that were in Endpoints of earlier hellos of this
 	// publisher, and are not any more: the latest 100.
 	Former []string `json:"former,omitempty"`
+	// Ended are epochs that have ended in order within the last minute, whether
+	// they were ever among Endpoints or not.
+	Ended  []string `json:"ended,omitempty"`
 	Server string   `json:"server"` // program and version
 }
 

@@ -74,10 +74,9 @@ const maxBatch = 1 << 30
 // wants all.
 func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted) error {
 	rec, start, none := c.Record, len(b.data), len(b.entries)
-	b.appendAttributes(rec)
-	record := int32(len(b.records) - 1)
+	record := int32(-1) // until there is something to be said of it
 	defer func() {
-		if wanted != nil && len(b.entries) == none { // nor are its attributes
+		if record >= 0 && len(b.entries) == none { // nor are its attributes wanted
 			b.data, b.records, b.alike = b.data[:start], b.records[:record], likeness{}
 		}
 	}()
@@ -87,6 +86,10 @@ func (b *batch) add(c *Change, planner *topics.Planner, body Body, wanted Wanted
 		routes := planner.Routes(rec, c.Mod)
 		if len(routes) == 0 {
 			continue
+		}
+		if record < 0 {
+			b.appendAttributes(rec)
+			record = int32(len(b.records) - 1)
 		}
 		from, first := len(b.data), len(b.entries)
 		b.makeRoom(c.Mod)

@@ -119,7 +119,7 @@ const maxPrefix = 255
 // hello says who is there, and who was.
 func (o *outlet) hello() error {
 	body := o.greeting()
-	o.directory = message.DirectoryOf(body.Endpoints)
+	o.directory = body.Directory()
 	body.Former = o.fleet.see(body.Endpoints)
 	return o.control("", message.Hello, body)
 }
@@ -134,7 +134,7 @@ func (o *outlet) greeting() message.HelloBody {
 // direct says hello when the fleet is not the one of the last hello. Resolved
 // messages that follow may count on what the new ones publish.
 func (o *outlet) direct() error {
-	if message.DirectoryOf(o.greeting().Endpoints) == o.directory {
+	if body := o.greeting(); body.Directory() == o.directory {
 		return nil
 	}
 	return o.hello()

@@ -19,6 +19,10 @@ const (
 	// and handshake. Without a bound one message can fill the memory, even
 	// before the handshake.
 	maxSubscription = 512
+	// maxUnread bounds the subscriptions of one peer that libzmq takes in at a
+	// time. A flood of them is read as long as there are any, before anybody here
+	// is asked; with few at a time it pauses, and is noticed.
+	maxUnread = 50
 	// handshakeTime is how long a connection may stay without a handshake. It is
 	// also how long those wait who are refused for now, until they try again.
 	handshakeTime = 3 * time.Second
@@ -73,6 +77,7 @@ func (s *socket) configure(o *Options, a Audience) error {
 		s.z.SetXpubNodrop(true),
 		s.z.SetSndtimeo(patience),
 		s.z.SetMaxmsgsize(maxSubscription),
+		s.z.SetRcvhwm(maxUnread),
 		s.z.SetHandshakeIvl(handshakeTime),
 		s.z.SetBacklog(1024),
 		s.z.SetTcpKeepalive(1), s.z.SetTcpKeepaliveIdle(60), s.z.SetTcpKeepaliveIntvl(10), s.z.SetTcpKeepaliveCnt(3),

@@ -12,14 +12,13 @@ import (
 
 	"cloud.google.com/go/spanner"
 	zmq "github.com/pebbe/zmq4"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
 	"github.com/spancast/spancast/recovery"
+	"github.com/spancast/spancast/test/spannerdb"
 	"github.com/spancast/spancast/topics"
 )
 
@@ -58,17 +57,10 @@ var postgresDDL = []string{
 // newFixture makes a database on an embedded Spanner.
 func newFixture(t testing.TB, o emulator.Options, dialect emulator.Dialect, ddl ...string) *fixture {
 	t.Helper()
-	ctx := context.Background()
 	if o.MinHeartbeat == 0 {
 		o.MinHeartbeat = 50 * time.Millisecond
 	}
-	server, err := emulator.Start(ctx, o)
-	must(t, err)
-	t.Cleanup(func() { server.Close() })
-	must(t, server.CreateDatabase(testDatabase, dialect, ddl...))
-	db, err := spanner.NewClientWithConfig(ctx, testDatabase, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
-	must(t, err)
-	t.Cleanup(db.Close)
+	server, db := spannerdb.Embedded(t, o, testDatabase, dialect, ddl...)
 	f := &fixture{TB: t, server: server, db: db, rows: make(map[string][]string), began: server.Now()}
 	f.configure(server.Addr(), testStream)
 	return f
@@ -90,9 +82,7 @@ func (f *fixture) configure(addr, stream string) {
 	router := topics.New("shop", stream, template, nil)
 	f.opt = recovery.Defaults()
 	f.opt.Bind, f.opt.Epoch, f.opt.Info, f.opt.Client = []string{"tcp://127.0.0.1:*"}, testEpoch, info, f.db
-	f.opt.Dial = func(context.Context) (*grpc.ClientConn, error) {
-		return grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	}
+	f.opt.Dial = spannerdb.Dialer(addr)
 	f.opt.QueryWindow, f.opt.Heartbeat = time.Minute, 100*time.Millisecond
 	f.opt.Router, f.opt.BodyFormat = func() *topics.Router { return router }, "native"
 	f.opt.NewBody = func() publisher.Body { return publisher.Native{} }

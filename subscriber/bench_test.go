@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,10 +131,35 @@ func (p *benchPublisher) change(n int) {
 	p.send("Orders/UPDATE/", fmt.Sprintf(`%s/NTQ5MTAxNjk2MzM2OTMxOTM5NQ==/00000000/0 00112233445566ff %d/%d/%d {"table":"Orders","op":"UPDATE","capture":"NEW_ROW","schema":"5e884898da280471","records":1,"partitions":1,"last":true}`, at, p.count, p.count, p.count), benchBody)
 }
 
-// fill sends n changes and waits until they have arrived in the other socket.
+// fill sends n changes and waits until they have arrived in the other socket:
+// the kernel has had nothing under way for a while.
 func (p *benchPublisher) fill(n int) {
 	for i := range n {
 		p.change(i)
 	}
-	time.Sleep(500*time.Millisecond + time.Duration(n)*2*time.Microsecond)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for quiet := 0; quiet < 10; <-tick.C {
+		if quiet++; p.underWay() {
+			quiet = 0
+		}
+	}
+}
+
+// underWay tells whether the kernel holds bytes of a connection to the publisher.
+func (p *benchPublisher) underWay() bool {
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		p.b.Skip("needs /proc")
+	}
+	n, err := strconv.Atoi(p.endpoint[strings.LastIndexByte(p.endpoint, ':')+1:])
+	must(p.b, err)
+	port := fmt.Sprintf(":%04X", n)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line) // number, our address, the other's, state, bytes to send and to receive
+		if len(f) > 4 && f[3] == "01" && (strings.HasSuffix(f[1], port) || strings.HasSuffix(f[2], port)) && f[4] != "00000000:00000000" {
+			return true
+		}
+	}
+	return false
 }

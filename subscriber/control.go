@@ -108,10 +108,10 @@ func (m *machine) hello(p *publisher, text []byte, now instant) {
 		m.malformed(message.Hello)
 		return
 	}
-	p.known, p.greeted, p.directory, p.endpoints = true, true, message.DirectoryOf(body.Endpoints), body.Endpoints
+	p.known, p.greeted, p.directory, p.endpoints = true, true, body.Directory(), body.Endpoints
 	m.relist(now)
 	m.endpoints() // to remember them
-	m.succeed(body.Former, now)
+	m.succeed(append(body.Former, body.Ended...), now)
 }
 
 // succeed looks whether there was a publisher that was never heard: one that a

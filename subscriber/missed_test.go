@@ -33,3 +33,34 @@ func TestMachine_OneThatWasListedAndNeverHeardIsMissed(t *testing.T) {
 	}
 	w.whole()
 }
+
+// A publisher that came, published and ended between two looks of all others was
+// never listed; that it was there is told afterwards.
+func TestMachine_OneThatNobodyEverListedIsMissed(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		failed := false
+		w := newWorld([]string{""}, 2, func(format string, args ...any) {
+			failed = true
+			if !broken {
+				t.Fatalf(format, args...)
+			}
+		})
+		w.breaks.noEnded = broken
+		w.start("pub0")
+		w.take(w.pubs[0], 0)
+		w.subscribe(Position{})
+		for range 4 {
+			w.run(t, 300*time.Millisecond)
+		}
+		w.commit("A1", "UPDATE")
+		w.ghost(1)
+		w.take(w.pubs[0], 1)
+		w.publish(0, -1)
+		for range 10 {
+			w.run(t, time.Second)
+		}
+		if w.whole(); failed != broken {
+			t.Errorf("without telling of it (%t), it is missed: %t", broken, failed)
+		}
+	}
+}

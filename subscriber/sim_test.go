@@ -48,7 +48,7 @@ func (w *world) step(t *rapid.T) {
 	endpoint := rapid.SampledFrom([]string{"pub0", "pub1", "pub2"}).Draw(t, "endpoint")
 	c := w.pipes[endpoint]
 	actions := []string{"commit", "commit", "move", "publish", "publish", "deliver", "deliver", "deliver", "reply", "reply", "time", "take", "save", "resolve",
-		"look", "release", "drop", "cut", "mend", "kill", "stop", "start", "expire", "interrupt", "silence", "restart", "late", "drain", "drain"}
+		"look", "release", "drop", "cut", "mend", "kill", "stop", "start", "ghost", "expire", "interrupt", "silence", "restart", "late", "drain", "drain"}
 	switch action := rapid.SampledFrom(actions).Draw(t, "action"); action {
 	case "commit":
 		for range rapid.IntRange(1, 4).Draw(t, "n") {
@@ -81,6 +81,8 @@ func (w *world) step(t *rapid.T) {
 		w.asked = nil // no answer will come
 	case "expire":
 		w.expire()
+	case "ghost":
+		w.ghost(i)
 	case "start":
 		w.maybeStart(endpoint)
 	case "restart":

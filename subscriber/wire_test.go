@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
+	"time"
 
 	"github.com/spancast/spancast/message"
 )
@@ -158,6 +160,93 @@ func (w *world) check(c *Change) {
 	for _, after := range w.log[i+1:] {
 		if after.key == r.key && w.got[after] > 0 {
 			w.fail("%s of %s came %s after %s", r.version(), r.key, c.Origin, after.version())
+		}
+	}
+}
+
+// calm lets everything come to rest and checks that nothing is missing.
+func (w *world) calm() {
+	for _, c := range w.pipes {
+		c.cut = false
+	}
+	w.expire()
+	if len(w.pubs) == 0 {
+		w.start("pub0")
+	}
+	for i := range w.parts {
+		w.take(w.pubs[0], i)
+	}
+	for round := range 400 {
+		w.now += 100 * instant(time.Millisecond)
+		for i := range w.parts {
+			w.publish(i, -1)
+		}
+		for _, p := range w.pubs {
+			w.save(p)
+		}
+		for _, p := range w.pubs {
+			w.look(p)
+			w.resolveAll(p)
+		}
+		w.m.tick(w.now)
+		w.settle(-1)
+		for endpoint := range w.pipes {
+			for w.deliver(endpoint) {
+			}
+		}
+		for w.reply() {
+		}
+		if w.m.mode == flowing && round > 10 && w.m.complete > w.lastCommit() {
+			w.whole()
+			return
+		}
+	}
+	w.fail("it does not come to rest: mode %d, why %q, complete %s, last %s, session %+v, fleet %+v", w.m.mode, w.m.session.why, w.m.complete, w.lastCommit(), w.m.session, w.m.fleet)
+}
+
+func (w *world) lastCommit() stamp {
+	if len(w.log) == 0 {
+		return 0
+	}
+	return w.log[len(w.log)-1].at
+}
+
+// whole checks that everything has come.
+func (w *world) whole() {
+	for _, r := range w.log {
+		if r.at >= w.from && w.wanted(r) && w.got[r] == 0 {
+			w.fail("%s of %s never came", r.version(), r.key)
+		}
+	}
+	if w.m.held.len() > 0 || w.m.seen.count > 0 && w.m.seen.ring[w.m.seen.head].at < w.m.complete {
+		w.fail("%d held, %d remembered", w.m.held.len(), w.m.seen.count)
+	}
+}
+
+// emit sends a message to the subscriber, if it is connected and subscribed.
+func (w *world) emit(p *pub, topic, header, body string) {
+	c := w.pipes[p.endpoint]
+	if c == nil || c.cut {
+		return
+	}
+	wanted := topic == message.Hello || topic == message.Bye || topic == message.Resolved
+	for _, l := range w.opt.levels {
+		wanted = wanted || strings.HasPrefix(topic, l.prefix)
+	}
+	if wanted {
+		c.queue = append(c.queue, [3]string{topic, header, body})
+	}
+}
+
+// greet is what happens when a connection is made: the publisher there answers
+// the subscriptions.
+func (w *world) greet(endpoint string) {
+	for _, p := range w.pubs {
+		if p.endpoint == endpoint {
+			w.hello(p)
+			for _, l := range w.opt.levels {
+				w.resolve(p, l.prefix)
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ type world struct {
 	home    map[string]int
 	pubs    []*pub   // that live
 	rows    []string // epochs in the replicas table: of the living, and for a while of the dead
+	ended   []string // epochs of those that have ended in order, lately
 	epochs  int
 	now     instant
 	clock   stamp // of the last commit
@@ -47,6 +48,7 @@ type world struct {
 type rules struct {
 	noMoved     bool // publishers do not say that a partition has moved
 	noMovedIn   bool // nor that keys have moved to it from another's partition
+	noEnded     bool // nobody says who has ended unseen
 	noDirectory bool // resolved times count though not all publishers are known
 }
 
@@ -82,6 +84,7 @@ type pub struct {
 	listed    []string        // epochs, at the last look
 	directory string
 	former    []string
+	ended     []string // epochs, at the last look
 }
 
 // A pipe is the connection of the subscriber to an endpoint.
@@ -132,19 +135,6 @@ func (w *world) subscribe(p Position) {
 func (w *world) connect(endpoint string) {
 	w.pipes[endpoint] = &pipe{}
 	w.greet(endpoint)
-}
-
-// greet is what happens when a connection is made: the publisher there answers
-// the subscriptions.
-func (w *world) greet(endpoint string) {
-	for _, p := range w.pubs {
-		if p.endpoint == endpoint {
-			w.hello(p)
-			for _, l := range w.opt.levels {
-				w.resolve(p, l.prefix)
-			}
-		}
-	}
 }
 
 // commit changes a key.
@@ -209,6 +199,9 @@ func (w *world) look(p *pub) {
 		}
 	}
 	p.listed = slices.Clone(w.rows)
+	if !w.breaks.noEnded {
+		p.ended = slices.Clone(w.ended)
+	}
 	p.view = make(map[*part]stamp)
 	for _, part := range w.parts {
 		if part.owner != p {
@@ -298,33 +291,23 @@ func (p *pub) counters(topic string) string {
 	return strings.Join(out, "/")
 }
 
-// emit sends a message to the subscriber, if it is connected and subscribed.
-func (w *world) emit(p *pub, topic, header, body string) {
-	c := w.pipes[p.endpoint]
-	if c == nil || c.cut {
-		return
-	}
-	wanted := topic == message.Hello || topic == message.Bye || topic == message.Resolved
-	for _, l := range w.opt.levels {
-		wanted = wanted || strings.HasPrefix(topic, l.prefix)
-	}
-	if wanted {
-		c.queue = append(c.queue, [3]string{topic, header, body})
-	}
-}
-
 func (w *world) control(p *pub, level, kind string, body any) {
 	text, _ := json.Marshal(body)
 	w.emit(p, level+kind, fmt.Sprintf("%s %s %s {}", message.ControlVersion(w.clock.time()), p.epoch, p.counters(level)), string(text))
 }
 
 func (w *world) hello(p *pub) {
-	body := message.HelloBody{Format: 1, Epoch: p.epoch, Former: p.former}
+	body := w.greeting(p)
+	p.directory = body.Directory()
+	w.control(p, "", message.Hello, body)
+}
+
+func (w *world) greeting(p *pub) message.HelloBody {
+	body := message.HelloBody{Format: 1, Epoch: p.epoch, Former: p.former, Ended: p.ended}
 	for _, epoch := range p.listed {
 		body.Endpoints = append(body.Endpoints, message.Endpoint{Epoch: epoch, Publish: []string{w.peers[epoch]}, Recover: w.recover})
 	}
-	p.directory = message.DirectoryOf(body.Endpoints)
-	w.control(p, "", message.Hello, body)
+	return body
 }
 
 // resolve says how a level of a replica stands.
@@ -336,11 +319,7 @@ func (w *world) resolve(p *pub, level string) {
 	for _, at := range p.view {
 		fleet = min(fleet, at)
 	}
-	var listed []message.Endpoint
-	for _, epoch := range p.listed {
-		listed = append(listed, message.Endpoint{Epoch: epoch})
-	}
-	if d := message.DirectoryOf(listed); d != p.directory {
+	if body := w.greeting(p); body.Directory() != p.directory {
 		w.hello(p)
 	}
 	body := message.ResolvedBody{Fleet: fleet.String(), Directory: p.directory}
@@ -386,7 +365,20 @@ func (w *world) stop(p *pub) {
 	w.resolveAll(p)
 	w.control(p, "", message.Bye, message.ByeBody{Epoch: p.epoch, Counters: p.counts})
 	w.remove(p)
+	w.ended = append(w.ended, p.epoch)
 	w.expire()
+}
+
+// ghost is a replica that comes, publishes a partition that nobody has to
+// nobody, and ends in order, all between two looks of the others.
+func (w *world) ghost(i int) {
+	if w.parts[i].owner == nil {
+		w.epochs++
+		p := &pub{epoch: fmt.Sprintf("%016x", w.epochs), endpoint: "nowhere", counts: map[string]uint64{"": 0}, next: map[*part]stamp{}, moved: map[*part]stamp{}}
+		w.take(p, i)
+		w.publish(i, -1)
+		w.stop(p)
+	}
 }
 
 func (w *world) remove(p *pub) {
@@ -401,62 +393,3 @@ func (w *world) expire() {
 }
 
 func (w *world) wanted(r *row) bool { return filter(w.opt.topics).wants(r.topic) }
-
-// calm lets everything come to rest and checks that nothing is missing.
-func (w *world) calm() {
-	for _, c := range w.pipes {
-		c.cut = false
-	}
-	w.expire()
-	if len(w.pubs) == 0 {
-		w.start("pub0")
-	}
-	for i := range w.parts {
-		w.take(w.pubs[0], i)
-	}
-	for round := range 400 {
-		w.now += 100 * instant(time.Millisecond)
-		for i := range w.parts {
-			w.publish(i, -1)
-		}
-		for _, p := range w.pubs {
-			w.save(p)
-		}
-		for _, p := range w.pubs {
-			w.look(p)
-			w.resolveAll(p)
-		}
-		w.m.tick(w.now)
-		w.settle(-1)
-		for endpoint := range w.pipes {
-			for w.deliver(endpoint) {
-			}
-		}
-		for w.reply() {
-		}
-		if w.m.mode == flowing && round > 10 && w.m.complete > w.lastCommit() {
-			w.whole()
-			return
-		}
-	}
-	w.fail("it does not come to rest: mode %d, why %q, complete %s, last %s, session %+v, fleet %+v", w.m.mode, w.m.session.why, w.m.complete, w.lastCommit(), w.m.session, w.m.fleet)
-}
-
-func (w *world) lastCommit() stamp {
-	if len(w.log) == 0 {
-		return 0
-	}
-	return w.log[len(w.log)-1].at
-}
-
-// whole checks that everything has come.
-func (w *world) whole() {
-	for _, r := range w.log {
-		if r.at >= w.from && w.wanted(r) && w.got[r] == 0 {
-			w.fail("%s of %s never came", r.version(), r.key)
-		}
-	}
-	if w.m.held.len() > 0 || w.m.seen.count > 0 && w.m.seen.ring[w.m.seen.head].at < w.m.complete {
-		w.fail("%d held, %d remembered", w.m.held.len(), w.m.seen.count)
-	}
-}

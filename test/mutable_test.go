@@ -30,7 +30,7 @@ func newMutableShop(t *testing.T, host string, dialect databasepb.DatabaseDialec
 	db := spannerdb.New(t, host, dialect, tables...)
 	s := &shop{DB: db, t: t, committed: make(map[string][]string), env: map[string]string{
 		"SPANNER_EMULATOR_HOST": host, "SPANCAST_DATABASE": db.Name, "SPANCAST_CHANGE_STREAM": shopStream, "SPANCAST_METADATA_DATABASE": db.Name + "m",
-		"SPANCAST_QUERY_WINDOW": "1s", "SPANCAST_HEARTBEAT": "100ms", "SPANCAST_LEASE": "1s", "SPANCAST_CHECKPOINT_INTERVAL": "200ms",
+		"SPANCAST_QUERY_WINDOW": "1s", "SPANCAST_HEARTBEAT": "100ms", "SPANCAST_LEASE": "1s", "SPANCAST_CHECKPOINT_INTERVAL": "200ms", "SPANCAST_CHECKPOINT_LAG": "1s",
 		"SPANCAST_REQUIRE_SUBSCRIBER": "true", // what is published before the subscriber has connected again would be lost to it
 	}}
 	if status, _, stderr := harness.Run(t, s.env, "admin", "bootstrap", "--watch", watch, "--partition-mode", "mutable"); status != 0 {
@@ -41,7 +41,7 @@ func newMutableShop(t *testing.T, host string, dialect databasepb.DatabaseDialec
 
 // churn changes key ranges at random until stop is closed.
 func (s *shop) churn(server *emulator.Server, rnd *rand.Rand, stop <-chan struct{}) {
-	tick := time.NewTicker(150 * time.Millisecond)
+	tick := time.NewTicker(400 * time.Millisecond) // what moves between replicas waits for the lag: more often would be more than they can follow
 	defer tick.Stop()
 	for {
 		select {

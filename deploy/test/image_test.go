@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -105,4 +106,35 @@ func TestDockerfile_CrossCompiles(t *testing.T) {
 		t.Skipf("BUILT, NOT RUN: %v", err)
 	}
 	complete(t, alone(t, []string{"/qemu", "/spancast", "version"}, map[string]string{"spancast": out, "qemu": qemu}))
+}
+
+// TestDockerfile_DebianStageRuns builds as the other target does, with Debian's
+// libzmq, which is what its packages bring.
+func TestDockerfile_DebianStageRuns(t *testing.T) {
+	if os.Getenv("SPANCAST_IMAGE_TEST") == "" {
+		t.Skip("takes minutes: make image-test")
+	}
+	out := filepath.Join(t.TempDir(), "spancast")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, "./cmd/spancast")
+	build.Dir = "../.."
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	f, err := elf.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if libraries, err := f.ImportedLibraries(); err != nil || !slices.Contains(libraries, "libzmq.so.5") {
+		t.Errorf("it needs %v, %v", libraries, err)
+	}
+	list := exec.Command("../docker/packages", "run")
+	list.Env = append(os.Environ(), "PRINT=1")
+	packages, err := list.Output()
+	if err != nil || !bytes.Contains(packages, []byte("libzmq5")) {
+		t.Errorf("%s, %v", packages, err)
+	}
+	if version, err := exec.Command(out, "version").CombinedOutput(); err != nil || !bytes.Contains(version, []byte("CURVE yes")) {
+		t.Errorf("%v: %s", err, version)
+	}
 }

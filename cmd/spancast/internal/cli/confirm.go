@@ -10,12 +10,20 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/spancast/spancast/cmd/spancast/internal/config"
 )
 
 // A consent is what a dangerous command needs before it does anything.
 type consent struct{ yes, dryRun bool }
 
-func (c *consent) flags(f *pflag.FlagSet) {
+// flags adds the flags of a dangerous command: where the metadata tables are, its
+// own, and the consent.
+func (c *consent) flags(cfg *config.Loaded, cmd *cobra.Command, own func(*pflag.FlagSet)) {
+	f := cmd.Flags()
+	cfg.BindFlags(f, metadataVariables...)
+	f.SortFlags = false
+	own(f)
 	f.BoolVar(&c.yes, "yes", false, "do it without asking")
 	f.BoolVar(&c.dryRun, "dry-run", false, "say what would be done, and do nothing")
 }

@@ -76,6 +76,26 @@ func withMetadata(cfg *config.Loaded, f func(cmd *cobra.Command, m *metadata, ar
 	}
 }
 
+// withFleet makes the RunE of a command that goes by what the metadata tables
+// say of the fleet. Check, which may be nil, looks at the flags before that.
+func withFleet(cfg *config.Loaded, check func() error, f func(*cobra.Command, *metadata, fleet.Fleet) error) func(*cobra.Command, []string) error {
+	run := withMetadata(cfg, func(cmd *cobra.Command, m *metadata, _ []string) error {
+		all, err := m.fleet(cmd.Context())
+		if err != nil {
+			return failed(err)
+		}
+		return f(cmd, m, all)
+	})
+	return func(cmd *cobra.Command, args []string) error {
+		if check != nil {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		return run(cmd, args)
+	}
+}
+
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

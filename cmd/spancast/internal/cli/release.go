@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/checkpoint"
@@ -35,22 +36,15 @@ func newRelease(cfg *config.Loaded) *cobra.Command {
 			"may be published again.",
 		Example: "  spancast admin release --partition 3f2a90c1d4e5\n  spancast admin release --replica web-1-0a1b2c3d --dry-run",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := which.validate(); err != nil {
-				return err
-			}
-			return withMetadata(cfg, func(cmd *cobra.Command, m *metadata, _ []string) error {
-				return release(cmd, m, which, ask)
-			})(cmd, args)
-		},
+		RunE: withFleet(cfg, func() error { return which.validate() }, func(cmd *cobra.Command, m *metadata, f fleet.Fleet) error {
+			return release(cmd, m, f, which, ask)
+		}),
 	}
-	cfg.BindFlags(cmd.Flags(), metadataVariables...)
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringSliceVar(&which.partitions, "partition", nil, "partition, as admin partitions names it; may be repeated")
-	f.StringVar(&which.replica, "replica", "", "all partitions of a replica, as status names it")
-	f.BoolVar(&which.all, "all", false, "all partitions")
-	ask.flags(f)
+	ask.flags(cfg, cmd, func(f *pflag.FlagSet) {
+		f.StringSliceVar(&which.partitions, "partition", nil, "partition, as admin partitions names it; may be repeated")
+		f.StringVar(&which.replica, "replica", "", "all partitions of a replica, as status names it")
+		f.BoolVar(&which.all, "all", false, "all partitions")
+	})
 	return cmd
 }
 
@@ -67,11 +61,7 @@ func (c choice) validate() error {
 	return nil
 }
 
-func release(cmd *cobra.Command, m *metadata, which choice, ask consent) error {
-	f, err := m.fleet(cmd.Context())
-	if err != nil {
-		return failed(err)
-	}
+func release(cmd *cobra.Command, m *metadata, f fleet.Fleet, which choice, ask consent) error {
 	chosen, err := which.of(f, m.table)
 	if err != nil {
 		return misconfigured(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
@@ -36,30 +37,26 @@ func newReset(cfg *config.Loaded) *cobra.Command {
 			"one is running, unless --force is given.",
 		Example: "  spancast admin reset --to 2026-11-20T09:54:00Z --dry-run\n  spancast admin reset --to 30m --yes",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if to == "" {
-				return errors.New("--to is required: now, an RFC 3339 time, or a duration back")
-			}
-			if err := r.to.UnmarshalText([]byte(to)); err != nil {
-				return fmt.Errorf("--to: %w", err)
-			}
-			return withMetadata(cfg, func(cmd *cobra.Command, m *metadata, _ []string) error { return r.run(cmd, m) })(cmd, args)
-		},
+		RunE:    withFleet(cfg, func() error { return r.parse(to) }, r.run),
 	}
-	cfg.BindFlags(cmd.Flags(), metadataVariables...)
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVar(&to, "to", "", "where to begin: now, an RFC 3339 time, or a duration back")
-	f.BoolVar(&r.force, "force", false, "although replicas are running; they lose their partitions, and nobody reads until their leases have run out")
-	r.ask.flags(f)
+	r.ask.flags(cfg, cmd, func(f *pflag.FlagSet) {
+		f.StringVar(&to, "to", "", "where to begin: now, an RFC 3339 time, or a duration back")
+		f.BoolVar(&r.force, "force", false, "although replicas are running; they lose their partitions, and nobody reads until their leases have run out")
+	})
 	return cmd
 }
 
-func (r *reset) run(cmd *cobra.Command, m *metadata) error {
-	f, err := m.fleet(cmd.Context())
-	if err != nil {
-		return failed(err)
+func (r *reset) parse(to string) error {
+	if to == "" {
+		return errors.New("--to is required: now, an RFC 3339 time, or a duration back")
 	}
+	if err := r.to.UnmarshalText([]byte(to)); err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	return nil
+}
+
+func (r *reset) run(cmd *cobra.Command, m *metadata, f fleet.Fleet) error {
 	at := r.to.Time(f.Now).Truncate(time.Microsecond)
 	if at.After(f.Now) {
 		return misconfigured(fmt.Errorf("--to: %s is in the future; the metadata database has %s", fleet.Time(at), fleet.Time(f.Now)))

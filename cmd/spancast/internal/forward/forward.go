@@ -68,6 +68,9 @@ type Forwarder struct {
 const (
 	// maxSubscription bounds what subscribers may send, in bytes.
 	maxSubscription = 512
+	// maxUnread bounds the subscriptions of one peer that libzmq takes in at a
+	// time, so that a flood of them is noticed.
+	maxUnread = 50
 	// maxFrame bounds what publishers may send, in bytes: a row takes no more,
 	// since a commit of Spanner's has 100 MB at most. It is for those who are not
 	// publishers: libzmq takes the memory before it knows who sends.
@@ -101,7 +104,7 @@ func Open(o Options) (_ *Forwarder, err error) {
 		return nil, err
 	}
 	err = errors.Join(f.in.SetRcvhwm(o.HWM), f.in.SetMaxmsgsize(maxFrame), f.in.SetRcvtimeo(0), limit(f.in, o.Publishers),
-		f.out.SetSndhwm(o.HWM), f.out.SetXpubVerboser(1), f.out.SetMaxmsgsize(maxSubscription), limit(f.out, o.Subscribers))
+		f.out.SetSndhwm(o.HWM), f.out.SetXpubVerboser(1), f.out.SetMaxmsgsize(maxSubscription), f.out.SetRcvhwm(maxUnread), limit(f.out, o.Subscribers))
 	if err != nil {
 		return nil, fmt.Errorf("configure the sockets: %w", err)
 	}

@@ -61,6 +61,7 @@ func (s *Service) hello(audience string) message.HelloBody {
 		Replica: s.replica.ID, Epoch: s.replica.Epoch, Server: "spancast " + version.Number,
 		Endpoints: []message.Endpoint{{Replica: s.replica.ID, Epoch: s.replica.Epoch, Publish: endpointsOf(audience, s.replica.Endpoints), Recover: s.replica.Recover}},
 	}
+	h.Ended = s.stream.Ended()
 	for _, r := range s.stream.Replicas() {
 		if r.ID != s.replica.ID {
 			h.Endpoints = append(h.Endpoints, message.Endpoint{Replica: r.ID, Epoch: r.Epoch, Publish: endpointsOf(audience, r.Endpoints), Recover: r.Recover})

@@ -165,7 +165,7 @@ func TestServe_AnswersOverHTTP(t *testing.T) {
 	s.standing(url)
 	everyInstrument(t, url)
 	r, _ := request(t, "GET", url+"/", "")
-	for header, want := range map[string]string{"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store"} {
+	for header, want := range map[string]string{"Content-Security-Policy": "style-src 'self' 'sha256-", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store"} {
 		if !strings.Contains(r.Header.Get(header), want) {
 			t.Errorf("%s: %q", header, r.Header.Get(header))
 		}

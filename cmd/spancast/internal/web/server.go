@@ -55,9 +55,10 @@ type Options struct {
 
 // A Server answers.
 type Server struct {
-	opt Options
-	hub *hub
-	mux *http.ServeMux
+	opt    Options
+	hub    *hub
+	mux    *http.ServeMux
+	policy string // what the page may do
 }
 
 // New returns a server.
@@ -78,9 +79,13 @@ func New(o Options) *Server {
 	for pattern, h := range o.Routes {
 		s.mux.Handle(pattern, h)
 	}
-	page, err := fs.Sub(files, "page")
-	if err == nil { // it is embedded
-		s.mux.Handle("GET /{$}", http.FileServerFS(page))
+	if page, err := fs.Sub(files, "page"); err == nil { // it is embedded
+		html, style := document(page)
+		s.policy = policy + " style-src 'self' '" + style + "'"
+		s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Write(html)
+		})
 		s.mux.Handle("GET /page/", http.StripPrefix("/page/", http.FileServerFS(page)))
 	}
 	return s
@@ -99,14 +104,15 @@ func (s *Server) profile() {
 // stand, until ctx is done.
 func (s *Server) Run(ctx context.Context) { s.hub.run(ctx, s.opt.Sample, s.opt.Status) }
 
-// policy is what the page may do: only what comes from this server.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// policy is what the page may do, but for its style: only what comes from this
+// server.
+const policy = "default-src 'none'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", s.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")

@@ -298,4 +298,5 @@ setInterval(() => { if (status && !document.hidden) { alerts(); if (Date.now() -
 // The tree moves with time, between the events too, where that is cheap.
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 setInterval(() => { if (status && !document.hidden && !still.matches && partitions.length && partitions.length < 150 && span <= 300 && Date.now() - heard < 5000) tree(); }, 100);
-listen();
+// First something is to be seen, then it is filled.
+if (document.hidden) listen(); else requestAnimationFrame(() => setTimeout(listen));

@@ -1,0 +1,35 @@
+package spannerdb
+
+import (
+	"context"
+	"testing"
+
+	"cloud.google.com/go/spanner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/spancast/spancast/emulator"
+)
+
+// Embedded starts an embedded Spanner for this test alone, with a database
+// (projects/P/instances/I/databases/D) and a client of it.
+func Embedded(t testing.TB, o emulator.Options, database string, dialect emulator.Dialect, ddl ...string) (*emulator.Server, *spanner.Client) {
+	t.Helper()
+	ctx := context.Background()
+	server, err := emulator.Start(ctx, o)
+	check(t, err)
+	t.Cleanup(func() { server.Close() })
+	check(t, server.CreateDatabase(database, dialect, ddl...))
+	client, err := spanner.NewClientWithConfig(ctx, database, spanner.ClientConfig{DisableNativeMetrics: true}, server.ClientOptions()...)
+	check(t, err)
+	t.Cleanup(client.Close)
+	return server, client
+}
+
+// Dialer opens plain connections to an emulator at host:port, as those that read
+// change streams want them.
+func Dialer(host string) func(context.Context) (*grpc.ClientConn, error) {
+	return func(context.Context) (*grpc.ClientConn, error) {
+		return grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	}
+}
