@@ -21,6 +21,10 @@ const (
 	// streamsPerConn bounds the queries on one connection. Front ends allow 100
 	// streams on each, and what is beyond waits without a word.
 	streamsPerConn = 50
+	// fewConns are the connections that are opened first, for fewer streams
+	// each: a Dialer can give these wider windows. See connect.Dialer.
+	fewConns      = 4
+	streamsPerFew = 16
 	// sessionLife is how long a multiplexed session is used. Spanner keeps them
 	// for 28 days.
 	sessionLife = 7 * 24 * time.Hour
@@ -31,7 +35,8 @@ const (
 	queryMethod = "/google.spanner.v1.Spanner/ExecuteStreamingSql"
 )
 
-// conns are the connections that queries run on: one more for every 50 of them,
+// conns are the connections that queries run on: four for 16 each, then one more
+// for every 50 of them,
 // all with one session.
 type conns struct {
 	dial     Dialer
@@ -48,6 +53,7 @@ type conns struct {
 type conn struct {
 	*grpc.ClientConn
 	streams int
+	most    int
 }
 
 func newConns(dial Dialer, database, role string) *conns {
@@ -83,13 +89,21 @@ func (c *conns) open(ctx context.Context, info Info, q query, heartbeat time.Dur
 	return stream, release, nil
 }
 
+// left is how many more queries a connection takes.
+func (c *conn) left() int { return c.most - c.streams }
+
 // acquire takes a place on the connection that has most left, or on a new one.
 func (c *conns) acquire(ctx context.Context) (*conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.all) > 0 {
-		cc := slices.MinFunc(c.all, func(a, b *conn) int { return a.streams - b.streams })
-		if cc.streams < streamsPerConn {
+		cc := slices.MaxFunc(c.all, func(a, b *conn) int { return a.left() - b.left() })
+		for _, few := range c.all[:min(fewConns, len(c.all))] {
+			if few.left() > 0 {
+				cc = few
+			}
+		}
+		if cc.left() > 0 {
 			cc.streams++
 			return cc, nil
 		}
@@ -98,7 +112,10 @@ func (c *conns) acquire(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cc := &conn{ClientConn: opened, streams: 1}
+	cc := &conn{ClientConn: opened, streams: 1, most: streamsPerConn}
+	if len(c.all) < fewConns {
+		cc.most = streamsPerFew
+	}
 	c.all = append(c.all, cc)
 	return cc, nil
 }

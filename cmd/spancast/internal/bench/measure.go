@@ -51,7 +51,11 @@ func (r *run) measure(c *child, publisher *replica) (*measured, error) {
 	if err := r.pause(r.opt.Duration); err != nil {
 		return nil, err
 	}
-	after, err := c.status()
+	var after *part.Status
+	err = r.until("more messages came", func() (bool, error) { // on a busy machine there may be none in a short time
+		after, err = c.status()
+		return err == nil && after.Messages > before.Messages && (before.Least == 0 || after.Least > before.Least), err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -37,13 +37,12 @@ const (
 	streamWindow = 64 << 10
 	connWindow   = 4 << 20
 	readBuffer   = 256 << 10
-	// The first connections have wider windows: grpc-go asks for more when a
-	// quarter of a window was read, and each time both ends wake up. All wide
-	// ones together may hold 64 MiB, which is enough for 200 partitions; who
-	// has more does not need each of them to be fast.
+	// The first connections, which carry 16 queries at most, have wider windows
+	// for each: grpc-go asks for more when a quarter of a window was read, and
+	// each time both ends wake up. Who has thousands of partitions does not need
+	// each of them to be fast.
 	wideConns        = 4
-	wideStreamWindow = 320 << 10
-	wideConnWindow   = 16 << 20
+	wideStreamWindow = connWindow / 16
 )
 
 // Reach checks that somebody listens where the configuration says, if it names
@@ -101,11 +100,11 @@ func Metered(ctx context.Context, t config.Target, role string, meters metric.Me
 func Dialer(t config.Target) changestream.Dialer {
 	var dialled atomic.Int32
 	return func(ctx context.Context) (*grpc.ClientConn, error) {
-		stream, conn := int32(streamWindow), int32(connWindow)
+		window := int32(streamWindow)
 		if dialled.Add(1) <= wideConns {
-			stream, conn = wideStreamWindow, wideConnWindow
+			window = wideStreamWindow
 		}
-		return dial(ctx, t, grpc.WithUserAgent(userAgent), grpc.WithInitialWindowSize(stream), grpc.WithInitialConnWindowSize(conn),
+		return dial(ctx, t, grpc.WithUserAgent(userAgent), grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(connWindow),
 			grpc.WithReadBufferSize(readBuffer), grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * time.Minute, PermitWithoutStream: false}))
 	}
 }
