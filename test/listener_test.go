@@ -53,7 +53,11 @@ func (f *stormy) listen(name string, o subscriber.Options) *listener {
 	if os.Getenv("SPANCAST_VERBOSE") != "" {
 		o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("subscriber", name)
 	}
-	l := &listener{f: f, name: name, opt: o}
+	first, err := subscriber.New(o)
+	if err != nil {
+		f.t.Fatalf("%s: %v", name, err)
+	}
+	l := &listener{f: f, name: name, opt: o, sub: first}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { l.run(ctx) })
@@ -67,24 +71,24 @@ func (f *stormy) listen(name string, o subscriber.Options) *listener {
 // run runs the subscriber; one that is leaving again and again.
 func (l *listener) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		sub, err := subscriber.New(l.opt)
+		visit, leave := ctx, context.CancelFunc(func() {})
+		if l.name == "leaving" {
+			visit, leave = context.WithTimeout(ctx, time.Second)
+		}
+		err := l.sub.Run(visit, l.handle)
+		leave()
+		if err != nil {
+			l.f.t.Errorf("%s: %v; %+v", l.name, err, l.sub.Stats())
+			return
+		}
+		next, err := subscriber.New(l.opt)
 		if err != nil {
 			l.f.t.Errorf("%s: %v", l.name, err)
 			return
 		}
 		l.mu.Lock()
-		l.sub = sub
+		l.sub = next
 		l.mu.Unlock()
-		visit, leave := ctx, context.CancelFunc(func() {})
-		if l.name == "leaving" {
-			visit, leave = context.WithTimeout(ctx, time.Second)
-		}
-		err = sub.Run(visit, l.handle)
-		leave()
-		if err != nil {
-			l.f.t.Errorf("%s: %v; %+v", l.name, err, sub.Stats())
-			return
-		}
 	}
 }
 
