@@ -23,7 +23,7 @@ func TestDemo_ShowsEverything(t *testing.T) {
 			if spanner == "google" {
 				spannerdb.Host(t) // skips where Google's emulator is missing
 			}
-			p := harness.Start(t, map[string]string{"SPANCAST_DATABASE": "not to be touched"}, "demo", "--emulator", spanner, "--rate", "50", "--partition-life", "1s")
+			p := harness.Start(t, map[string]string{"SPANCAST_DATABASE": "not to be touched"}, "demo", "--emulator", spanner, "--rate", "50", "--partition-life", "4s")
 			p.Logged("subscribed")
 			first := p.Logged(`status page: (http://\S+/)`)[1]
 			second := p.Logged(`a second replica runs.*pid=(\d+) page=(http://\S+/)`)
