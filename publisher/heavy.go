@@ -8,6 +8,9 @@ package publisher
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 // A body that ZeroMQ has, in front of its bytes.
 typedef struct { long long *held; long long size; } heavy;
@@ -46,7 +49,15 @@ static int send_heavy(void *socket, const void *body, size_t size, long long *he
 	return rc;
 }
 
-static long long *new_held(void) { return calloc(1, sizeof(long long)); }
+// new_held makes a count. glibc would keep the memory of the largest bodies, in an
+// arena for each thread that ever sent one; what is mapped instead is given back
+// at once.
+static long long *new_held(void) {
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+	return calloc(1, sizeof(long long));
+}
 */
 import "C"
 
