@@ -80,13 +80,15 @@ bench-check:
 
 # What receiving a message costs with the subscriber package, beside a plain
 # loop; how long it takes from a gap to being live again; a replay beside live
-# publishing; and what memory a subscriber needs for a replay of REPLAY changes.
+# publishing; what memory a subscriber needs for a replay of REPLAY changes; and
+# how fast fifty subscribers are, alone and beside one that has stopped reading.
 REPLAY ?= 1000000
 bench-subscriber:
 	$(GO) test -run '^$$' -bench 'Receive|Machine' -benchtime 200000x -count 3 ./subscriber
 	$(GO) test -run '^$$' -bench Gap_ -benchtime 100x ./test
 	SPANCAST_BENCH_RECORDS=$(REPLAY) $(GO) test -run '^$$' -bench Replay -benchtime 1x ./recovery
 	SPANCAST_REPLAY=$(REPLAY) $(GO) test -count=1 -timeout 60m -run TestReplay_ -v ./test
+	$(GO) test -run '^$$' -bench Stalled -benchtime 200x -count 3 ./publisher
 
 # Subscribers in a storm of failures, for longer than in make test; and more
 # histories of the simulation.
