@@ -10,7 +10,7 @@ const (
 	// maxBeat is the longest time between two looks at who is there.
 	maxBeat = 200 * time.Millisecond
 	// expectFor is how many checkpoint intervals a replica looks often for
-	// partitions that others should give to it.
+	// partitions that others should give to it, or take.
 	expectFor = 5
 	// overdueAfter is how many checkpoint intervals a partition is left to the
 	// replica whose share it is. After that anybody takes it.
@@ -30,6 +30,7 @@ type balance struct {
 	said     bool                         // that it lasts
 	more     bool                         // there is more to take than the last commit could
 	open     map[PartitionToken]time.Time // since when partitions have no owner, local
+	left     time.Time                    // since when the latest of them was left to others, local
 }
 
 // note takes a plan over.
@@ -45,6 +46,15 @@ func (b *balance) note(p plan, now time.Time) {
 	since(&b.surplus, len(p.give) > 0)
 	since(&b.expected, p.want > 0)
 	since(&b.full, p.beyond > 0)
+}
+
+// unsettled tells whether partitions are about to change hands. Two replicas that
+// look at the same moment may each leave a partition to the other: the sooner
+// they look again, the shorter it is not published. Nobody looks often for longer
+// than a while: there may be no room for it anywhere.
+func (b *balance) unsettled(now time.Time, while time.Duration) bool {
+	recent := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) < while }
+	return b.more || !b.surplus.IsZero() || recent(b.expected) || recent(b.left)
 }
 
 // crowded tells whether partitions are left unread for want of room.
@@ -69,8 +79,7 @@ func (c *scheduler) beat() time.Duration { return min(maxBeat, c.opt.CheckpointI
 // untilTick is how long to wait before the next look at the store: an interval, or
 // less when something is about to happen there.
 func (c *scheduler) untilTick() time.Duration {
-	b := &c.balance
-	if b.more || !b.surplus.IsZero() || !b.expected.IsZero() && time.Since(b.expected) < expectFor*c.opt.CheckpointInterval {
+	if c.balance.unsettled(time.Now(), expectFor*c.opt.CheckpointInterval) {
 		return c.beat()
 	}
 	pause := jitter(c.opt.CheckpointInterval)
@@ -180,7 +189,12 @@ func (c *scheduler) takes(now time.Time) map[PartitionToken]bool {
 	for _, token := range p.take[:min(len(p.take), maxTakes)] {
 		out[token] = true
 	}
-	c.balance.open, c.balance.settle = open, overdueAfter*c.opt.CheckpointInterval
+	c.balance.open, c.balance.left, c.balance.settle = open, time.Time{}, overdueAfter*c.opt.CheckpointInterval
+	for token, since := range open {
+		if !out[token] && since.After(c.balance.left) {
+			c.balance.left = since
+		}
+	}
 	c.balance.note(p, local)
 	return out
 }

@@ -36,3 +36,30 @@ func TestFleet_CountsWhoIsThere(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
+
+// Two replicas that look at the same moment may each leave a partition to the
+// other, as the shares of what they see say. Then they look again soon, and not
+// for ever.
+func TestFleet_LooksAgainSoonAtWhatItLeftToOthers(t *testing.T) {
+	const interval = time.Second
+	c := newScheduler(&Stream{opt: Options{Replica: Replica{ID: "b"}, Lease: 3 * interval, CheckpointInterval: interval}})
+	c.clock = storeClock{read: second(100), sent: time.Now(), received: time.Now()}
+	c.fleet = []Replica{{ID: "a", LastSeen: second(100)}, {ID: "b", LastSeen: second(100)}}
+	c.graph.Load([]Partition{{Token: "free", State: Running, Owner: "dead", Epoch: 1, Expiry: second(99)}})
+	if took := c.takes(second(100)); len(took) > 0 {
+		t.Fatalf("took %v, which is a's", took)
+	}
+	if d := c.untilTick(); d > interval/5 {
+		t.Errorf("the next look is in %s", d)
+	}
+	c.balance.open["free"] = time.Now().Add(-expectFor * interval)
+	c.balance.left = c.balance.open["free"]
+	if d := c.untilTick(); d < interval/2 {
+		t.Errorf("long after, the next look is in %s", d)
+	}
+	c.graph.Load([]Partition{{Token: "free", State: Running, Owner: "a", Epoch: 2, Expiry: second(103)}})
+	c.takes(second(100))
+	if !c.balance.left.IsZero() {
+		t.Error("what a has taken counts as left")
+	}
+}

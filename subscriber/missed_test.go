@@ -64,3 +64,39 @@ func TestMachine_OneThatNobodyEverListedIsMissed(t *testing.T) {
 		}
 	}
 }
+
+// A publisher that was given up, because it was silent and not listed, and is
+// listed again, publishes: nothing is complete until it is heard.
+func TestMachine_OneThatWasGivenUpAndIsListedAgainIsMissing(t *testing.T) {
+	w := live(t, 2)
+	late := w.pubs[0]
+	hear := func() { // everybody but the first, whose messages are on their way for long
+		w.now += instant(time.Second)
+		w.look(w.pubs[1])
+		w.resolveAll(w.pubs[1])
+		w.m.tick(w.now)
+		w.settle(-1)
+		for w.deliver("pub1") || w.reply() {
+		}
+	}
+	w.rows = []string{w.pubs[1].epoch}
+	for range 20 {
+		hear()
+	}
+	if w.m.fleet.publishers[late.epoch] != nil {
+		t.Fatal("it was not given up")
+	}
+	w.save(late) // it is listed again
+	w.put("A0")
+	w.save(late)
+	hear()
+	hear()
+	if w.m.complete > w.lastCommit() {
+		t.Error("what it has published counts as complete, and was never heard")
+	}
+	w.run(t, time.Second)
+	for range 10 {
+		w.run(t, time.Second)
+	}
+	w.whole()
+}
