@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/internal/mutants"
 	"github.com/spancast/spancast/test/oracle"
 )
 
@@ -182,7 +183,11 @@ func FuzzDecoder_AgreesWithTheOracle(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(11, 12))
 	for i, form := range rowForms {
 		for _, kind := range form.kinds {
-			f.Add(uint8(i), frameBytes(f, &spannerpb.PartialResultSet{Values: []*structpb.Value{form.row(randomRecord(rnd, kind))}}), []byte{})
+			frame := frameBytes(f, &spannerpb.PartialResultSet{Values: []*structpb.Value{form.row(randomRecord(rnd, kind))}})
+			f.Add(uint8(i), frame, []byte{})
+			for mutant := range mutants.Of(frame, 200) {
+				f.Add(uint8(i), mutant, []byte{})
+			}
 		}
 	}
 	f.Add(uint8(0), frameBytes(f, &spannerpb.PartialResultSet{Values: []*structpb.Value{row(f, `[[["x`+`"]]]`)}, ChunkedValue: true}), frameBytes(f, &spannerpb.PartialResultSet{Values: []*structpb.Value{row(f, `[[["y"]]]`)}}))

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/spancast/spancast/internal/mutants"
 )
 
 const stamp = "2026-11-20T09:54:00.123456000Z"
@@ -117,7 +119,14 @@ func TestLevel_OfASubscription(t *testing.T) {
 }
 
 func FuzzParse_NeverPanics(f *testing.F) {
-	f.Add([]byte(stamp+`/tx/00000000/3 00112233445566ff 1/2/3 {"table":"T"}`), "Orders/$resolved/")
+	const header, topic = stamp + `/tx/00000000/3 00112233445566ff 1/2/3 {"table":"T"}`, "Orders/$resolved/"
+	f.Add([]byte(header), topic)
+	for mutant := range mutants.Of([]byte(header), 1000) {
+		f.Add(mutant, topic)
+	}
+	for mutant := range mutants.Of(topic, 200) {
+		f.Add([]byte(header), mutant)
+	}
 	f.Fuzz(func(t *testing.T, frame []byte, topic string) {
 		if level, kind, ok := Control(topic); ok && level+kind != topic {
 			t.Fatalf("%q becomes %q and %q", topic, level, kind)

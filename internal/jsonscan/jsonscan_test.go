@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/spancast/spancast/internal/mutants"
 )
 
 // walkAll reads any JSON value with this package alone.
@@ -89,6 +91,9 @@ func FuzzWalk_AgreesWithEncodingJSON(f *testing.F) {
 		`"\\"`, `{"a":"\\\""}`, `[[[[1]]]]`, `{`, `[1,]`, `{"a":}`, `nul`, `{"a":1 "b":2}`, `"`, `[`, `{"a\`,
 	} {
 		f.Add([]byte(s))
+		for mutant := range mutants.Of([]byte(s), 100) {
+			f.Add(mutant)
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := walkAll(b)
@@ -106,7 +111,11 @@ func FuzzWalk_AgreesWithEncodingJSON(f *testing.F) {
 }
 
 func FuzzAppendString_IsJSON(f *testing.F) {
-	f.Add("a\"b\\c\n\t\x00\x1f é 😀 </script>")
+	const seed = "a\"b\\c\n\t\x00\x1f é 😀 </script>"
+	f.Add(seed)
+	for mutant := range mutants.Of(seed, 1000) {
+		f.Add(mutant)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		var back string
 		quoted := AppendString([]byte("x"), s)[1:]

@@ -20,6 +20,7 @@ import (
 	"github.com/spancast/spancast/emulator/internal/engine"
 	"github.com/spancast/spancast/emulator/internal/fault"
 	"github.com/spancast/spancast/emulator/internal/schema"
+	"github.com/spancast/spancast/internal/mutants"
 )
 
 // The fuzz targets call the services without the interceptors that would turn
@@ -92,8 +93,12 @@ func FuzzStatements(f *testing.F) {
 		"SELECT REPEAT('a', 9223372036854775807), SUBSTR('abc', -9223372036854775808, 5), POW(10, 400), ROUND(NUMERIC '1.5', -30), LPAD('a', 5, '')",
 		"SELECT TIMESTAMP_ADD(TIMESTAMP '9999-12-31', INTERVAL 9223372036854775807 SECOND), DATE(2024, 13, 1), EXTRACT(WEEK FROM DATE '2024-01-01')",
 	} {
-		f.Add(sql, false)
-		f.Add(sql, true)
+		for _, postgres := range []bool{false, true} {
+			f.Add(sql, postgres)
+			for mutant := range mutants.Of(sql, 50) {
+				f.Add(mutant, postgres)
+			}
+		}
 	}
 	s := fuzzServer(f)
 	service := &spannerService{Server: s}
@@ -124,8 +129,12 @@ func FuzzDDL(f *testing.F) {
 		`CREATE TABLE "n" (a bigint PRIMARY KEY, b text[] , c varchar(5) DEFAULT 'x'::varchar, CHECK (a > 0)) INTERLEAVE IN PARENT t ON DELETE CASCADE TTL INTERVAL '3 days' ON d`,
 		`CREATE UNIQUE INDEX i ON t (s DESC) INCLUDE (f) WHERE s IS NOT NULL`, `ALTER TABLE t ADD COLUMN g text GENERATED ALWAYS AS (lower(s)) STORED`, "CREATE", "", ";", "CREATE CHANGE STREAM",
 	} {
-		f.Add(ddl, false)
-		f.Add(ddl, true)
+		for _, postgres := range []bool{false, true} {
+			f.Add(ddl, postgres)
+			for mutant := range mutants.Of(ddl, 50) {
+				f.Add(mutant, postgres)
+			}
+		}
 	}
 	f.Fuzz(func(t *testing.T, ddl string, postgres bool) {
 		if !utf8.ValidString(ddl) {
@@ -174,6 +183,9 @@ func FuzzRequests(f *testing.F) {
 		}
 		for kind := range byte(8) {
 			f.Add(raw, kind)
+			for mutant := range mutants.Of(raw, 20) {
+				f.Add(mutant, kind)
+			}
 		}
 	}
 	s := fuzzServer(f)
