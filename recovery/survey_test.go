@@ -8,6 +8,7 @@ import (
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/recovery"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // TestSurvey_ShowsWhoHasWhat: what runs, how far it is and what it may still
@@ -21,7 +22,7 @@ func TestSurvey_ShowsWhoHasWhat(t *testing.T) {
 	last := f.commit(20)
 	stands := func(id string, is func(recovery.AnswerState) bool) (found recovery.AnswerState) {
 		t.Helper()
-		f.until(id, func() bool {
+		wait.Until(f, id, func() bool {
 			all := f.recovery.Survey().Answers
 			i := slices.IndexFunc(all, func(a recovery.AnswerState) bool { return a.ID == id && is(a) })
 			if i >= 0 {
@@ -66,5 +67,5 @@ func TestSurvey_ShowsWhoHasWhat(t *testing.T) {
 	over("next", "left", 20)
 	third.collect("third")
 	over("third", "complete", 10)
-	f.until("nothing is left", func() bool { return len(f.recovery.Survey().Answers) == 0 })
+	wait.Until(f, "nothing is left", func() bool { return len(f.recovery.Survey().Answers) == 0 })
 }
