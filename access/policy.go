@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/spancast/spancast/internal/reload"
 	"github.com/spancast/spancast/message"
 )
 
@@ -248,16 +249,9 @@ func (p *Policy) checkRule(f *faults, i int) {
 }
 
 // A PolicyFile is an access file that may change.
-type PolicyFile struct{ file }
+type PolicyFile = reload.File[*Policy]
 
 // OpenPolicy reads an access file.
 func OpenPolicy(path string) (*PolicyFile, *Policy, error) {
-	f := &PolicyFile{file{path: path}}
-	p, _, err := f.Reread()
-	return f, p, err
-}
-
-// Reread returns the policy if the file has changed.
-func (f *PolicyFile) Reread() (*Policy, bool, error) {
-	return reread(&f.file, "access file", func(text string) (*Policy, error) { return ParsePolicy([]byte(text)) })
+	return reload.Open(path, "access file", func(text string) (*Policy, error) { return ParsePolicy([]byte(text)) })
 }

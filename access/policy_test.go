@@ -1,8 +1,6 @@
 package access
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -82,37 +80,6 @@ enrolment:
 		if _, err := ParsePolicy([]byte(text)); err == nil {
 			t.Errorf("%s was accepted", text)
 		}
-	}
-}
-
-func TestPolicyFile_IsReadWhenItHasChanged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "access.yaml")
-	if _, _, err := OpenPolicy(path); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("a missing file: %v", err)
-	}
-	check(t, os.WriteFile(path, []byte(goodPolicy), 0o600))
-	f, p, err := OpenPolicy(path)
-	check(t, err)
-	if len(p.Identities) != 2 {
-		t.Errorf("%+v", p)
-	}
-	if _, changed, err := f.Reread(); changed || err != nil {
-		t.Errorf("unchanged: %t, %v", changed, err)
-	}
-	check(t, os.Remove(path))
-	if _, changed, err := f.Reread(); changed || err != nil {
-		t.Errorf("gone for a moment: %t, %v", changed, err)
-	}
-	check(t, os.WriteFile(path, []byte("audiences: x"), 0o600))
-	if _, changed, err := f.Reread(); !changed || err == nil {
-		t.Errorf("faulty: %t, %v", changed, err)
-	}
-	if _, changed, err := f.Reread(); changed || err != nil {
-		t.Errorf("faulty, but said already: %t, %v", changed, err)
-	}
-	check(t, os.WriteFile(path, []byte("identities: [{name: me}]"), 0o600))
-	if p, changed, err := f.Reread(); !changed || err != nil || p.Identities[0].Name != "me" {
-		t.Errorf("%t, %v", changed, err)
 	}
 }
 

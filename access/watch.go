@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/spancast/spancast/internal/reload"
 )
 
 // Sources are where a gate's grants and keys come from. Each may be missing.
@@ -25,9 +27,9 @@ func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
 	defer tick.Stop()
 	silent := false // the table cannot be read, and that was said
 	for {
-		g.rereadPolicy(s)
-		g.rereadKeys(s)
-		g.rereadForwarders(s)
+		follow(g, s.Policy, "the new access file is not used, the old one stays in force", func(p *Policy) { g.apply(p, s.Changed) })
+		follow(g, s.Keys, "the new server keys are not used, the old ones stay", g.applyKeys)
+		follow(g, s.Forwarders, "the new keys of forwarders are not used, the old ones stay", g.applyForwarders)
 		silent = g.rereadEnrolled(ctx, s, silent)
 		g.Check()
 		select {
@@ -38,16 +40,18 @@ func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
 	}
 }
 
-func (g *Gate) rereadPolicy(s Sources) {
-	if s.Policy == nil {
+// follow applies what a file has that has changed; what is wrong with it is
+// logged.
+func follow[T any](g *Gate, f *reload.File[T], wrong string, apply func(T)) {
+	if f == nil {
 		return
 	}
-	p, changed, err := s.Policy.Reread()
+	v, changed, err := f.Reread()
 	switch {
 	case err != nil:
-		g.log.Error("the new access file is not used, the old one stays in force", "error", err)
+		g.log.Error(wrong, "error", err)
 	case changed:
-		g.apply(p, s.Changed)
+		apply(v)
 	}
 }
 
@@ -67,36 +71,18 @@ func (g *Gate) apply(p *Policy, changed func(*Policy)) {
 	g.log.Info("a new access file is in force", "audiences", len(p.Audiences), "identities", len(p.Identities), "rules", len(p.Enrolment))
 }
 
-func (g *Gate) rereadKeys(s Sources) {
-	if s.Keys == nil {
-		return
+func (g *Gate) applyKeys(keys []SecretKey) {
+	g.SetServerKeys(keys)
+	var public []string
+	for _, k := range keys {
+		public = append(public, k.Public().String())
 	}
-	keys, changed, err := s.Keys.Reread()
-	switch {
-	case err != nil:
-		g.log.Error("the new server keys are not used, the old ones stay", "error", err)
-	case changed:
-		g.SetServerKeys(keys)
-		var public []string
-		for _, k := range keys {
-			public = append(public, k.Public().String())
-		}
-		g.log.Info("new server keys are in use", "public", public)
-	}
+	g.log.Info("new server keys are in use", "public", public)
 }
 
-func (g *Gate) rereadForwarders(s Sources) {
-	if s.Forwarders == nil {
-		return
-	}
-	keys, changed, err := s.Forwarders.Reread()
-	switch {
-	case err != nil:
-		g.log.Error("the new keys of forwarders are not used, the old ones stay", "error", err)
-	case changed:
-		g.SetForwarderKeys(keys)
-		g.log.Info("new keys of forwarders are in use", "public", keys)
-	}
+func (g *Gate) applyForwarders(keys []PublicKey) {
+	g.SetForwarderKeys(keys)
+	g.log.Info("new keys of forwarders are in use", "public", keys)
 }
 
 func (g *Gate) rereadEnrolled(ctx context.Context, s Sources, silent bool) bool {

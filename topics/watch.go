@@ -1,30 +1,24 @@
 package topics
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os"
 	"time"
+
+	"github.com/spancast/spancast/internal/reload"
 )
 
 // A RulesFile is a rules file that may change while the service runs.
-type RulesFile struct {
-	path string
-	text []byte
-}
+type RulesFile struct{ *reload.File[[]Rule] }
 
 // OpenRules reads a rules file.
 func OpenRules(path string) (*RulesFile, []Rule, error) {
-	f := &RulesFile{path: path}
-	rules, _, err := f.reread()
-	return f, rules, err
+	f, rules, err := reload.Open(path, "topic rules in", func(text string) ([]Rule, error) { return ParseRules([]byte(text)) })
+	return &RulesFile{f}, rules, err
 }
 
 // Watch looks at the file every interval and, when it has changed, calls f with
 // the new rules or with what is wrong with them; in that case the old ones are
-// to stay in force. The content is compared, not the file's times: files that
-// come from a Kubernetes volume change by a link.
+// to stay in force.
 func (r *RulesFile) Watch(ctx context.Context, interval time.Duration, f func([]Rule, error)) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -33,28 +27,9 @@ func (r *RulesFile) Watch(ctx context.Context, interval time.Duration, f func([]
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if rules, changed, err := r.reread(); changed {
+			if rules, changed, err := r.Reread(); changed {
 				f(rules, err)
 			}
 		}
 	}
-}
-
-// reread parses the file if it is not as it was.
-func (r *RulesFile) reread() (rules []Rule, changed bool, err error) {
-	text, err := os.ReadFile(r.path)
-	if err != nil {
-		if r.text == nil {
-			return nil, true, fmt.Errorf("topic rules: %w", err)
-		}
-		return nil, false, nil // gone for a moment, while it is replaced
-	}
-	if r.text != nil && bytes.Equal(text, r.text) {
-		return nil, false, nil
-	}
-	r.text = append([]byte{}, text...)
-	if rules, err = ParseRules(text); err != nil {
-		err = fmt.Errorf("topic rules in %s: %w", r.path, err)
-	}
-	return rules, true, err
 }

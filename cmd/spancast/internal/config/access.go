@@ -15,45 +15,30 @@ func (l *Loaded) Secured() bool { return l.CurveSecretKey != "" || l.CurveSecret
 // ServerKeys reads the keys of the sockets, and opens their file if they are in
 // one. There are none unless Secured.
 func (l *Loaded) ServerKeys() ([]access.SecretKey, *access.KeyFile, error) {
-	switch {
-	case l.CurveSecretKey != "" && l.CurveSecretKeyFile != "":
-		return nil, nil, fmt.Errorf("%s_CURVE_SECRET_KEY and %s_CURVE_SECRET_KEY_FILE are both set", Prefix, Prefix)
-	case l.CurveSecretKey != "":
-		keys, err := access.ParseServerKeys(string(l.CurveSecretKey))
-		if err != nil {
-			err = fmt.Errorf("%s_CURVE_SECRET_KEY: %w", Prefix, err)
-		}
-		return keys, nil, err
-	case l.CurveSecretKeyFile != "":
-		f, keys, err := access.OpenKeyFile(l.CurveSecretKeyFile)
-		if err != nil {
-			err = fmt.Errorf("%s_CURVE_SECRET_KEY_FILE: %w", Prefix, err)
-		}
-		return keys, f, err
-	}
-	return nil, nil, nil
+	return keysOf("CURVE_SECRET_KEY", string(l.CurveSecretKey), l.CurveSecretKeyFile, access.ParseServerKeys, access.OpenKeyFile)
 }
 
 // ForwarderKeys reads the public keys of the forwarders, and opens their file if
 // they are in one. There are none unless ConnectSecured.
 func (l *Loaded) ForwarderKeys() ([]access.PublicKey, *access.PublicKeyFile, error) {
+	return keysOf("CONNECT_SERVER_KEY", l.ConnectServerKey, l.ConnectServerKeyFile, access.ParsePublicKeys, access.OpenPublicKeyFile)
+}
+
+// keysOf reads the keys of a variable, or of the file that the other one names.
+func keysOf[K, F any](variable, text, path string, parse func(string) ([]K, error), open func(string) (*F, []K, error)) (keys []K, f *F, err error) {
 	switch {
-	case l.ConnectServerKey != "" && l.ConnectServerKeyFile != "":
-		return nil, nil, fmt.Errorf("%s_CONNECT_SERVER_KEY and %s_CONNECT_SERVER_KEY_FILE are both set", Prefix, Prefix)
-	case l.ConnectServerKey != "":
-		keys, err := access.ParsePublicKeys(l.ConnectServerKey)
-		if err != nil {
-			err = fmt.Errorf("%s_CONNECT_SERVER_KEY: %w", Prefix, err)
-		}
-		return keys, nil, err
-	case l.ConnectServerKeyFile != "":
-		f, keys, err := access.OpenPublicKeyFile(l.ConnectServerKeyFile)
-		if err != nil {
-			err = fmt.Errorf("%s_CONNECT_SERVER_KEY_FILE: %w", Prefix, err)
-		}
-		return keys, f, err
+	case text != "" && path != "":
+		return nil, nil, fmt.Errorf("%s_%s and %[1]s_%[2]s_FILE are both set", Prefix, variable)
+	case text != "":
+		keys, err = parse(text)
+	case path != "":
+		variable += "_FILE"
+		f, keys, err = open(path)
 	}
-	return nil, nil, nil
+	if err != nil {
+		err = fmt.Errorf("%s_%s: %w", Prefix, variable, err)
+	}
+	return keys, f, err
 }
 
 // ConnectSecured tells whether connections to forwarders have CURVE.

@@ -1,0 +1,42 @@
+// Package reload reads files that may change while the service runs.
+package reload
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// A File holds a T as text, and may change. The content is compared, not the
+// file's times: files that come from a Kubernetes volume change by a link. It is
+// for one goroutine.
+type File[T any] struct {
+	path  string
+	what  string // for errors
+	parse func(text string) (T, error)
+	text  []byte
+}
+
+// Open reads a file. Errors begin with what is in it.
+func Open[T any](path, what string, parse func(text string) (T, error)) (*File[T], T, error) {
+	f := &File[T]{path: path, what: what, parse: parse}
+	v, _, err := f.Reread()
+	return f, v, err
+}
+
+// Reread returns what the file holds if it is not as it was, or what is wrong
+// with it. A file that was there and is gone has not changed: it is being replaced.
+func (f *File[T]) Reread() (v T, changed bool, err error) {
+	text, err := os.ReadFile(f.path)
+	switch {
+	case err != nil && f.text != nil, err == nil && f.text != nil && bytes.Equal(text, f.text):
+		return v, false, nil
+	case err == nil:
+		f.text = append([]byte{}, text...) // not nil
+		v, err = f.parse(string(text))
+	}
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w", f.what, f.path, err)
+	}
+	return v, true, err
+}

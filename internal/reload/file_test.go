@@ -1,0 +1,53 @@
+package reload_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spancast/spancast/internal/reload"
+)
+
+// TestFile_IsReadWhenItHasChanged: a file that is replaced is gone for a moment,
+// and one with faults is complained of once.
+func TestFile_IsReadWhenItHasChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "number")
+	if _, _, err := reload.Open(path, "number in", strconv.Atoi); err == nil || !strings.HasPrefix(err.Error(), "number in "+path+": ") {
+		t.Errorf("a missing file: %v", err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1")
+	f, n, err := reload.Open(path, "number in", strconv.Atoi)
+	if n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, changed, err := f.Reread(); changed || err != nil {
+		t.Errorf("unchanged: %t, %v", changed, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, changed, err := f.Reread(); changed || err != nil {
+		t.Errorf("gone for a moment: %t, %v", changed, err)
+	}
+	for _, text := range []string{"", "x"} {
+		write(text)
+		if _, changed, err := f.Reread(); !changed || err == nil || !strings.HasPrefix(err.Error(), "number in "+path+": ") {
+			t.Errorf("faulty: %t, %v", changed, err)
+		}
+		if _, changed, err := f.Reread(); changed || err != nil {
+			t.Errorf("faulty, but said already: %t, %v", changed, err)
+		}
+	}
+	write("2")
+	if n, changed, err := f.Reread(); n != 2 || !changed || err != nil {
+		t.Errorf("%d, %t, %v", n, changed, err)
+	}
+}
