@@ -2,7 +2,6 @@ package changestream_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"cloud.google.com/go/spanner/apiv1/spannerpb"
@@ -13,31 +12,11 @@ import (
 	"github.com/spancast/spancast/test/oracle"
 )
 
-// benchRecord is the record that the figures are for: 8 columns, about 1.4 KB
-// on the wire with one mod.
-func benchRecord(i, mods int) oracle.Record {
-	r := oracle.Record{
-		Kind: "data", CommitTimestamp: at(i), RecordSequence: "00000000", ServerTransactionID: "NTQ5MTAxNjk2MzM2OTMxOTM5NQ==", Last: true,
-		Table: "sales.Orders", ModType: "UPDATE", Capture: "NEW_ROW", Records: 1, Partitions: 1,
-	}
-	for c := range 8 {
-		r.Columns = append(r.Columns, oracle.Column{Name: fmt.Sprintf("Column%d", c), Type: `{"code":"STRING"}`, Key: c < 2, Ordinal: int64(c + 1)})
-	}
-	for m := range mods {
-		var values []string
-		for c := 2; c < 8; c++ {
-			values = append(values, fmt.Sprintf(`"Column%d":"%s"`, c, strings.Repeat("v", 120+c)))
-		}
-		r.Mods = append(r.Mods, oracle.Mod{Keys: fmt.Sprintf(`{"Column0":"key-%08d","Column1":"%d"}`, i, m), New: "{" + strings.Join(values, ",") + "}", Old: "{}"})
-	}
-	return r
-}
-
 func benchFrame(b *testing.B, form, records, mods int) []byte {
 	f := &spannerpb.PartialResultSet{Metadata: oracle.Metadata(rowForms[form].column())}
 	var rows []*structpb.Value
 	for i := range records {
-		rows = append(rows, rowForms[form].row(benchRecord(i, mods)))
+		rows = append(rows, rowForms[form].row(oracle.Typical(at(i), i, mods)))
 	}
 	f.Values = rows
 	return frameBytes(b, f)

@@ -119,6 +119,12 @@ func (f *fixture) until(what string, is func() bool) {
 	wait.Until(f, what, is)
 }
 
+// resolved waits until everything that was committed by then was read.
+func (f *fixture) resolved(by time.Time) {
+	f.Helper()
+	f.until("everything is resolved", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(by) })
+}
+
 // commit writes n more versions, over ten rows.
 func (f *fixture) commit(n int) time.Time {
 	f.Helper()
@@ -145,7 +151,7 @@ func (f *fixture) commit(n int) time.Time {
 // order per row.
 func (f *fixture) check(last time.Time) {
 	f.Helper()
-	f.until("everything is resolved", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	f.resolved(last)
 	for id, want := range f.rows {
 		if got := f.sink.row(id); !slices.Equal(got, want) {
 			f.Errorf("row %d: read %q, committed %q", id, got, want)

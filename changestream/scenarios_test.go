@@ -102,13 +102,7 @@ func TestStream_AChildStartsThoughItsParentsRowsAreGone(t *testing.T) {
 	f.replant(child)
 	f.server.Advance(25 * time.Hour)
 	f.run()
-	last := f.commit(10)
-	f.until("what came after the outage", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
-	for id, want := range f.rows {
-		if got := f.sink.row(id); !slices.Equal(got, want) {
-			t.Errorf("row %d: read %q, committed %q", id, got, want)
-		}
-	}
+	f.check(f.commit(10))
 	must(t, f.stop())
 }
 

@@ -97,7 +97,7 @@ func TestStream_OneWindowFollowsAnother(t *testing.T) {
 	var last time.Time
 	for n := int64(1); f.stream.Stats().Queries.Load() < 20; n++ {
 		last = f.commit(1)
-		f.until("it is read", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+		f.resolved(last)
 	}
 	f.check(last)
 	if early := f.stream.Stats().EarlyEnds.Load(); early > 0 || f.sink.twice() > 0 {
@@ -223,8 +223,7 @@ func TestStream_AGapIsSkipped(t *testing.T) {
 			t.Errorf("%+v", gap)
 		}
 	}
-	last := f.commit(10)
-	f.until("what came after the gap", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	f.resolved(f.commit(10))
 	for id := range lost {
 		got, want := f.sink.row(id), f.rows[id]
 		if want = slices.Delete(slices.Clone(want), 1, 2); !slices.Equal(got, want) { // without the version in the gap
@@ -250,16 +249,14 @@ func TestStream_AGapLongerThanThePartitionIsSkipped(t *testing.T) {
 	f.server.Advance(25 * time.Hour)
 	f.opt.Replica.ID = "another"
 	f.run()
-	last := f.commit(10)
-	f.until("what came after the gap", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	f.resolved(f.commit(10))
 	for id := range f.rows {
 		if got := f.sink.row(id); !slices.Equal(got, []string{"1", "5"}) {
 			t.Errorf("row %d: read %q", id, got)
 		}
 	}
 	must(t, f.server.Churn(testDatabase, testStream, emulator.Step, ""))
-	last = f.commit(10)
-	f.until("the next generation", func() bool { _, fleet := f.stream.Resolved(); return fleet.After(last) })
+	f.resolved(f.commit(10))
 	must(t, f.stop())
 }
 

@@ -1,8 +1,6 @@
 package publisher
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,36 +14,18 @@ import (
 // The benchmarks of the record path: what a record costs from the bytes of a
 // PartialResultSet to the three frames of its messages, without socket. Beside
 // it, in the same run, the same bytes through the oracle decoder. (What
-// spanner.Client with ToStruct costs, spancast bench tells.) Records have 8
-// columns and are 1.4 KB on the wire with one mod.
+// spanner.Client with ToStruct costs, spancast bench tells.) Records are
+// those of oracle.Typical.
 var shapes = []struct {
 	name          string
 	records, mods int // of a frame, of a record
 }{{"1mod", 16, 1}, {"20mods", 4, 20}}
 
-func benchRecord(i, mods int) oracle.Record {
-	r := oracle.Record{
-		Kind: "data", CommitTimestamp: commitTime.Add(time.Duration(i) * time.Microsecond), RecordSequence: "00000000",
-		ServerTransactionID: "NTQ5MTAxNjk2MzM2OTMxOTM5NQ==", Last: true, Table: "sales.Orders", ModType: "UPDATE", Capture: "NEW_ROW", Records: 1, Partitions: 1,
-	}
-	for c := range 8 {
-		r.Columns = append(r.Columns, oracle.Column{Name: fmt.Sprintf("Column%d", c), Type: `{"code":"STRING"}`, Key: c < 2, Ordinal: int64(c + 1)})
-	}
-	for m := range mods {
-		var values []string
-		for c := 2; c < 8; c++ {
-			values = append(values, fmt.Sprintf(`"Column%d":"%s"`, c, strings.Repeat("v", 120+c)))
-		}
-		r.Mods = append(r.Mods, oracle.Mod{Keys: fmt.Sprintf(`{"Column0":"key-%08d","Column1":"%d"}`, i, m), New: "{" + strings.Join(values, ",") + "}", Old: "{}"})
-	}
-	return r
-}
-
 // benchFrames returns the first frame of a query, and one of those that follow.
 func benchFrames(b testing.TB, records, mods int) (first, next []byte) {
 	f := &spannerpb.PartialResultSet{Metadata: oracle.Metadata(oracle.StructColumn())}
 	for i := range records {
-		f.Values = append(f.Values, oracle.StructRow(benchRecord(i, mods)))
+		f.Values = append(f.Values, oracle.StructRow(oracle.Typical(commitTime.Add(time.Duration(i)*time.Microsecond), i, mods)))
 	}
 	return marshal(b, f), marshal(b, &spannerpb.PartialResultSet{Values: f.Values, ResumeToken: []byte("0000000000000000")})
 }
