@@ -11,6 +11,8 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/test/harness"
 )
 
 // patience is how long tests wait for what should come soon.
@@ -150,12 +152,8 @@ func (d *door) connect(key SecretKey) *client {
 
 func dial(t *testing.T, endpoint string, secure func(*zmq.Socket) error) *client {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(t, err)
-	t.Cleanup(func() { z.Close(); ctx.Term() })
-	check(t, errors.Join(z.SetLinger(0), z.SetRcvtimeo(patience), z.SetReconnectIvl(20*time.Millisecond), z.SetSubscribe(""), secure(z), z.Connect(endpoint)))
+	z := harness.Socket(t, zmq.SUB)
+	check(t, errors.Join(z.SetRcvtimeo(patience), z.SetReconnectIvl(20*time.Millisecond), z.SetSubscribe(""), secure(z), z.Connect(endpoint)))
 	return &client{t, z}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/test/harness"
 )
 
 // The benchmarks of access, each beside bare libzmq in the same run: what CURVE
@@ -39,11 +40,8 @@ type drain struct {
 
 func newDrain(b *testing.B, at access.Bound, key access.SecretKey) *drain {
 	b.Helper()
-	ctx, err := zmq.NewContext()
-	check(b, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(b, err)
-	check(b, errors.Join(z.SetRcvhwm(20000), z.SetLinger(0), z.SetRcvtimeo(50*time.Millisecond), z.SetSubscribe("Users/UPDATE/")))
+	z := harness.Socket(b, zmq.SUB)
+	check(b, errors.Join(z.SetRcvhwm(20000), z.SetRcvtimeo(50*time.Millisecond), z.SetSubscribe("Users/UPDATE/")))
 	if !key.IsZero() {
 		check(b, access.SecureClient(z, key, at.Key))
 	}
@@ -51,7 +49,6 @@ func newDrain(b *testing.B, at access.Bound, key access.SecretKey) *drain {
 	d := &drain{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(d.done)
-		defer z.Close()
 		for {
 			topic, err := z.RecvBytes(0)
 			if err == nil && string(topic) == "Users/UPDATE/" {
@@ -67,7 +64,7 @@ func newDrain(b *testing.B, at access.Bound, key access.SecretKey) *drain {
 			}
 		}
 	}()
-	b.Cleanup(func() { close(d.stop); <-d.done; ctx.Term() })
+	b.Cleanup(func() { close(d.stop); <-d.done })
 	return d
 }
 

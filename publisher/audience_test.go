@@ -15,6 +15,7 @@ import (
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/topics"
 )
 
@@ -26,11 +27,7 @@ const testPatience = 60 * time.Second
 // subscribeAt subscribes at an endpoint, with a key if there is one.
 func subscribeAt(t *testing.T, at access.Bound, key access.SecretKey, prefixes ...string) *subscriber {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(t, err)
-	t.Cleanup(func() { z.SetLinger(0); z.Close(); ctx.Term() })
+	z := harness.Socket(t, zmq.SUB)
 	check(t, errors.Join(z.SetRcvtimeo(testPatience), z.SetRcvhwm(0), z.SetReconnectIvl(20*time.Millisecond)))
 	for _, p := range prefixes {
 		check(t, z.SetSubscribe(p))

@@ -1,13 +1,10 @@
 package publisher
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
@@ -51,12 +48,7 @@ func TestSurvey_TellsWhoIsThere(t *testing.T) {
 func TestSurvey_ShowsWhoIsSlow(t *testing.T) {
 	p := start(t, func(o *Options) { o.SendHWM = 10 })
 	quick := p.subscribe(t, "Orders/")
-	slow, err := zmq.NewContext()
-	check(t, err)
-	z, err := slow.NewSocket(zmq.SUB)
-	check(t, err)
-	t.Cleanup(func() { z.SetLinger(0); z.Close(); slow.Term() })
-	check(t, errors.Join(z.SetRcvhwm(1), z.SetRcvbuf(4096), z.SetSubscribe("Users/"), z.Connect(p.Endpoints()[0])))
+	standStill(t, p.Endpoints()[0])
 	quick.until("Orders/$resolved/")
 	sink := p.Sink(changestream.Partition{})
 	waitFor(t, "a message to be lost", func() bool {

@@ -13,6 +13,7 @@ import (
 
 	zmq "github.com/pebbe/zmq4"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/topics"
@@ -79,18 +80,7 @@ type subscriber struct {
 
 func (r *running) subscribe(t *testing.T, prefixes ...string) *subscriber {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(t, err)
-	t.Cleanup(func() { z.SetLinger(0); z.Close(); ctx.Term() })
-	check(t, z.SetRcvtimeo(10*time.Second))
-	check(t, z.SetRcvhwm(0))
-	for _, p := range prefixes {
-		check(t, z.SetSubscribe(p))
-	}
-	check(t, z.Connect(r.Endpoints()[0]))
-	return &subscriber{t, z}
+	return subscribeAt(t, access.Bound{Endpoint: r.Endpoints()[0]}, access.SecretKey{}, prefixes...)
 }
 
 func check(t testing.TB, err error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/test/harness"
 )
 
 // BenchmarkStalled: fifty subscribers that read, alone and beside one that has
@@ -95,12 +96,8 @@ func benchStalled(b *testing.B, stalled bool) {
 }
 
 // standStill subscribes, and never reads.
-func standStill(b *testing.B, endpoint string) {
-	b.Helper()
-	ctx, err := zmq.NewContext()
-	check(b, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(b, err)
-	check(b, errors.Join(z.SetRcvhwm(1), z.SetRcvbuf(4096), z.SetLinger(0), z.SetSubscribe("Users/"), z.Connect(endpoint)))
-	b.Cleanup(func() { z.Close(); ctx.Term() })
+func standStill(t testing.TB, endpoint string) {
+	t.Helper()
+	z := harness.Socket(t, zmq.SUB)
+	check(t, errors.Join(z.SetRcvhwm(1), z.SetRcvbuf(4096), z.SetSubscribe("Users/"), z.Connect(endpoint)))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/wait"
 )
 
@@ -19,17 +20,12 @@ import (
 // one.
 func (f *fixture) keyed(key access.SecretKey, id ...string) *client {
 	f.Helper()
-	ctx, err := zmq.NewContext()
-	must(f, err)
-	c := &client{f: f, ctx: ctx}
-	c.z, err = ctx.NewSocket(zmq.DEALER)
-	must(f, err)
+	c := &client{f, harness.Socket(f, zmq.DEALER)}
 	if len(id) > 0 {
 		must(f, c.z.SetIdentity(id[0]))
 	}
-	must(f, errors.Join(c.z.SetLinger(0), c.z.SetRcvhwm(0), c.z.SetSndhwm(0), c.z.SetReconnectIvl(20*time.Millisecond),
+	must(f, errors.Join(c.z.SetRcvhwm(0), c.z.SetSndhwm(0), c.z.SetReconnectIvl(20*time.Millisecond),
 		access.SecureClient(c.z, key, f.recovery.Bound()[0].Key), c.z.Connect(f.endpoint)))
-	f.Cleanup(c.close)
 	return c
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/publisher"
 	"github.com/spancast/spancast/recovery"
+	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
 	"github.com/spancast/spancast/topics"
 )
@@ -147,29 +148,24 @@ func (f *fixture) churn(i int) {
 
 // A client is a DEALER socket.
 type client struct {
-	f   *fixture
-	ctx *zmq.Context
-	z   *zmq.Socket
+	f *fixture
+	z *zmq.Socket
 }
 
 func (f *fixture) client() *client {
 	f.Helper()
-	ctx, err := zmq.NewContext()
-	must(f, err)
-	c := &client{f: f, ctx: ctx}
-	c.z, err = ctx.NewSocket(zmq.DEALER)
-	must(f, err)
-	must(f, errors.Join(c.z.SetLinger(0), c.z.SetRcvhwm(0), c.z.SetSndhwm(0), c.z.Connect(f.endpoint)))
-	f.Cleanup(c.close)
+	c := &client{f, harness.Socket(f, zmq.DEALER)}
+	must(f, errors.Join(c.z.SetRcvhwm(0), c.z.SetSndhwm(0), c.z.Connect(f.endpoint)))
 	return c
 }
 
+// close returns when the connection has ended.
 func (c *client) close() {
-	if c.z != nil {
-		c.z.Close()
-		c.ctx.Term()
-		c.z = nil
-	}
+	c.f.Helper()
+	ctx, err := c.z.Context()
+	must(c.f, err)
+	c.z.Close()
+	ctx.Term()
 }
 
 func (c *client) send(command string, body any) {

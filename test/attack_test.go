@@ -283,16 +283,8 @@ func unknownKeys(t *testing.T, f *fortress) {
 // side.
 func (f *fortress) insider(t *testing.T) *zmq.Socket {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := ctx.NewSocket(zmq.XSUB)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { z.Close(); ctx.Term() })
-	if err := errors.Join(z.SetLinger(0), z.SetSndhwm(0), z.SetRcvhwm(10), access.SecureClient(z, f.mallory, f.server), z.Connect(f.replica.Endpoint)); err != nil {
+	z := harness.Socket(t, zmq.XSUB)
+	if err := errors.Join(z.SetSndhwm(0), z.SetRcvhwm(10), access.SecureClient(z, f.mallory, f.server), z.Connect(f.replica.Endpoint)); err != nil {
 		t.Fatal(err)
 	}
 	return z

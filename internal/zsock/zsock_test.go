@@ -1,7 +1,6 @@
 package zsock_test
 
 import (
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/test/harness"
 )
 
 // testPatience is how long to wait for what has to come.
@@ -21,15 +22,11 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// open makes a socket in a context of its own.
+// open makes a socket that is patient.
 func open(t *testing.T, kind zmq.Type) *zmq.Socket {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	z, err := ctx.NewSocket(kind)
-	check(t, err)
-	check(t, errors.Join(z.SetLinger(0), z.SetRcvtimeo(testPatience)))
-	t.Cleanup(func() { z.Close(); ctx.Term() })
+	z := harness.Socket(t, kind)
+	check(t, z.SetRcvtimeo(testPatience))
 	return z
 }
 

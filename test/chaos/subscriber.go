@@ -12,6 +12,7 @@ import (
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/test/harness"
 )
 
 // A publication is one message that came.
@@ -42,15 +43,8 @@ type subscriber struct {
 
 func newSubscriber(t testing.TB, links []*slot) *subscriber {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := ctx.NewSocket(zmq.SUB)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = errors.Join(socket.SetRcvhwm(0), socket.SetRcvtimeo(50*time.Millisecond), socket.SetLinger(0), socket.SetReconnectIvl(20*time.Millisecond), socket.SetSubscribe(""))
+	socket := harness.Socket(t, zmq.SUB)
+	err := errors.Join(socket.SetRcvhwm(0), socket.SetRcvtimeo(50*time.Millisecond), socket.SetReconnectIvl(20*time.Millisecond), socket.SetSubscribe(""))
 	for _, s := range links {
 		err = errors.Join(err, socket.Connect("tcp://"+s.pub.Addr()))
 	}
@@ -62,7 +56,6 @@ func newSubscriber(t testing.TB, links []*slot) *subscriber {
 	t.Cleanup(func() {
 		close(s.stop)
 		<-s.done
-		ctx.Term()
 	})
 	return s
 }

@@ -26,16 +26,8 @@ var Plenty = message.Credit{Messages: 1 << 40, Bytes: 1 << 40}
 // Recover connects to a recovery endpoint, until the test ends.
 func Recover(t testing.TB, endpoint string) *Recovery {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	r := &Recovery{t: t}
-	r.socket, err = ctx.NewSocket(zmq.DEALER)
-	check(t, err)
-	check(t, errors.Join(r.socket.SetRcvhwm(0), r.socket.SetRcvtimeo(Patience), r.socket.SetLinger(0), r.socket.Connect(endpoint)))
-	t.Cleanup(func() {
-		r.socket.Close()
-		ctx.Term()
-	})
+	r := &Recovery{t: t, socket: Socket(t, zmq.DEALER)}
+	check(t, errors.Join(r.socket.SetRcvhwm(0), r.socket.SetRcvtimeo(Patience), r.socket.Connect(endpoint)))
 	return r
 }
 

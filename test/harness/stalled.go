@@ -12,14 +12,7 @@ import (
 // kernel and in the publisher.
 func Stalled(t testing.TB, endpoint string) *zmq.Socket {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(t, err)
-	t.Cleanup(func() {
-		z.Close()
-		ctx.Term()
-	})
-	check(t, errors.Join(z.SetRcvhwm(1), z.SetLinger(0), z.SetSubscribe(""), z.Connect(endpoint)))
+	z := Socket(t, zmq.SUB)
+	check(t, errors.Join(z.SetRcvhwm(1), z.SetSubscribe(""), z.Connect(endpoint)))
 	return z
 }

@@ -54,12 +54,8 @@ type Subscriber struct {
 // Subscribe subscribes to prefixes at endpoints, until the test ends.
 func Subscribe(t testing.TB, endpoints []string, prefixes ...string) *Subscriber {
 	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	s := &Subscriber{t: t, stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{})}
-	s.socket, err = ctx.NewSocket(zmq.SUB)
-	check(t, err)
-	check(t, errors.Join(s.socket.SetRcvhwm(0), s.socket.SetRcvtimeo(50*time.Millisecond), s.socket.SetLinger(0), s.socket.SetReconnectIvl(20*time.Millisecond)))
+	s := &Subscriber{t: t, socket: Socket(t, zmq.SUB), stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{})}
+	check(t, errors.Join(s.socket.SetRcvhwm(0), s.socket.SetRcvtimeo(50*time.Millisecond), s.socket.SetReconnectIvl(20*time.Millisecond)))
 	for _, p := range prefixes {
 		check(t, s.socket.SetSubscribe(p))
 	}
@@ -70,7 +66,6 @@ func Subscribe(t testing.TB, endpoints []string, prefixes ...string) *Subscriber
 	t.Cleanup(func() {
 		close(s.stop)
 		<-s.done
-		ctx.Term()
 		if err := s.failure(); err != nil {
 			t.Error(err)
 		}
@@ -94,7 +89,6 @@ func (s *Subscriber) failure() error {
 // receive owns the socket.
 func (s *Subscriber) receive() {
 	defer close(s.done)
-	defer s.socket.Close()
 	for {
 		select {
 		case <-s.stop:
