@@ -68,6 +68,3 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	return err
 }
-
-// Close closes a server that was not run.
-func (s *Server) Close() { s.socket.close(0) }

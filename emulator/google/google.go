@@ -132,9 +132,6 @@ func (s *Server) follow(stderr io.Reader, log io.Writer, started chan<- error) {
 // Addr is the host:port to put into SPANNER_EMULATOR_HOST.
 func (s *Server) Addr() string { return s.addr }
 
-// Done is closed when the emulator has ended, by Close or by itself.
-func (s *Server) Done() <-chan struct{} { return s.done }
-
 // Close ends the emulator and waits for it.
 func (s *Server) Close() error {
 	s.proc.Kill()

@@ -21,7 +21,6 @@ type Proxy struct {
 	target string        // host:port; empty: nobody is there
 	gate   chan struct{} // closed while nothing is stalled
 	links  map[*link]bool
-	cuts   int
 	closed bool
 }
 
@@ -74,13 +73,6 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Cuts is how many connections were cut.
-func (p *Proxy) Cuts() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.cuts
-}
-
 // Stall stops all traffic until Resume.
 func (p *Proxy) Stall() {
 	p.mu.Lock()
@@ -105,10 +97,7 @@ func (p *Proxy) Resume() {
 
 // cut ends a link; the lock is held.
 func (p *Proxy) cut(l *link) {
-	if p.links[l] {
-		delete(p.links, l)
-		p.cuts++
-	}
+	delete(p.links, l)
 	for _, end := range l.ends {
 		end.(*net.TCPConn).SetLinger(0)
 		end.Close()

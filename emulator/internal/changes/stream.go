@@ -244,10 +244,3 @@ func (s *Stream) Partitions() []string {
 	}
 	return out
 }
-
-// Bytes is the memory that the stream's records take.
-func (s *Stream) Bytes() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bytes
-}

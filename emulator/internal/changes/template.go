@@ -71,9 +71,6 @@ func (s *Stream) Template(sch *schema.Schema, table *schema.Table, row []any, mo
 	return t, nil
 }
 
-// Size is the length of a record on the wire.
-func (t *Template) Size() int { return len(t.data) }
-
 // AppendLoad appends records made of a template at one timestamp, each a
 // transaction of its own with the next keys. They go to the partitions by the
 // first of them.

@@ -18,9 +18,6 @@ const (
 	mutableWindow = 30 * time.Minute
 )
 
-// MinHeartbeat is the shortest heartbeat interval that production takes.
-const MinHeartbeat = time.Second
-
 func stamp(t time.Time) string { return string(value.AppendTimestamp(nil, t)) }
 
 // validate checks a query's arguments and finds its partition.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spancast/spancast/emulator/internal/schema"
 	"github.com/spancast/spancast/emulator/internal/store"
-	"github.com/spancast/spancast/emulator/internal/value"
 )
 
 // ReadRequest is a read by key set.
@@ -168,13 +167,4 @@ func (t *Txn) ownEntries(x *schema.Index, from, to string) []keyed {
 	}
 	sortKeyed(out)
 	return out
-}
-
-// PrefixSpan is the range of keys that begin with the given values.
-func PrefixSpan(key []schema.KeyPart, values []any) (from, to string) {
-	var prefix []byte
-	for i, v := range values {
-		prefix = value.AppendKey(prefix, v, key[i].Desc)
-	}
-	return string(prefix), value.PrefixEnd(string(prefix))
 }

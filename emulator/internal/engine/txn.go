@@ -93,9 +93,6 @@ func (t *Txn) pin() {
 // ReadOnly reports whether the transaction cannot write.
 func (t *Txn) ReadOnly() bool { return t.readOnly }
 
-// Database is where the transaction runs.
-func (t *Txn) Database() *Database { return t.db }
-
 // Restart takes a new snapshot and forgets reads and writes: what a client
 // expects of a transaction whose first statement failed.
 func (t *Txn) Restart() {
