@@ -1,6 +1,10 @@
 package access
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/spancast/spancast/internal/descriptor"
+)
 
 // A presence is what is known of the connections of a key that was let in.
 // libzmq tells when one begins, and not when it ends; a message that comes over
@@ -30,7 +34,7 @@ func (p *presence) gone() bool {
 		return false
 	}
 	for address, fd := range p.peers {
-		if Peer(fd) == address {
+		if descriptor.Peer(fd) == address {
 			return false
 		}
 	}
@@ -58,14 +62,14 @@ func LinkOf(properties map[string]string) Link {
 	if err != nil {
 		return Link{}
 	}
-	if peer := Peer(fd); peer != "" {
+	if peer := descriptor.Peer(fd); peer != "" {
 		return Link{fd, peer}
 	}
 	return Link{}
 }
 
 // Ended tells whether the connection has certainly ended.
-func (l Link) Ended() bool { return l.peer != "" && Peer(l.fd) != l.peer }
+func (l Link) Ended() bool { return l.peer != "" && descriptor.Peer(l.fd) != l.peer }
 
 // SeenWith is Seen with the properties of a message.
 func (g *Gate) SeenWith(d Domain, properties map[string]string) {
@@ -80,7 +84,7 @@ func (g *Gate) SeenWith(d Domain, properties map[string]string) {
 // when that has ended. Without it a grant that ends has everybody connect again,
 // even if its owner has left long before.
 func (g *Gate) Seen(d Domain, key PublicKey, fd int) {
-	address := Peer(fd)
+	address := descriptor.Peer(fd)
 	if address == "" {
 		return
 	}

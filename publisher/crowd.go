@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/descriptor"
 )
 
 // A crowd is who is connected to the socket of an audience and has asked for
@@ -38,7 +38,7 @@ func (c crowd) note(s subscription, now time.Time) {
 		return // it ended with its connection
 	}
 	known := c[fd]
-	if peer := access.Peer(fd); known == nil || known.peer != peer {
+	if peer := descriptor.Peer(fd); known == nil || known.peer != peer {
 		if peer == "" || known == nil && len(c) >= maxCrowd {
 			return
 		}
@@ -74,12 +74,12 @@ type Subscriber struct {
 // look returns who is still there, those for whom most is waiting first.
 func (c crowd) look(audience string) (out []Subscriber) {
 	for fd, known := range c {
-		if access.Peer(fd) != known.peer {
+		if descriptor.Peer(fd) != known.peer {
 			delete(c, fd)
 			continue
 		}
 		out = append(out, Subscriber{Audience: audience, Identity: known.identity, Peer: known.peer, Since: known.since,
-			Prefixes: slices.Clone(known.prefixes), More: known.more, Unsent: access.Unsent(fd)})
+			Prefixes: slices.Clone(known.prefixes), More: known.more, Unsent: descriptor.Unsent(fd)})
 	}
 	slices.SortFunc(out, func(a, b Subscriber) int {
 		return cmp.Or(cmp.Compare(b.Unsent, a.Unsent), cmp.Compare(a.Identity, b.Identity), a.Since.Compare(b.Since), cmp.Compare(a.Peer, b.Peer))

@@ -2,12 +2,14 @@ package publisher
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/spancast/spancast/changestream"
+	"github.com/spancast/spancast/internal/descriptor"
 )
 
 // publishLarge publishes a change with a value of so many bytes.
@@ -146,22 +148,25 @@ func TestHeavy_AloneAndStalled(t *testing.T) {
 // TestSlowest_IsWhoTakesLeastOfWhatWaits is the rule by which a connection is
 // chosen.
 func TestSlowest_IsWhoTakesLeastOfWhatWaits(t *testing.T) {
-	a, b, c := ends{"l", "a"}, ends{"l", "b"}, ends{"l", "c"}
-	then := map[ends]traffic{a: {taken: 100, waiting: 50}, b: {taken: 100, waiting: 50}, c: {taken: 100}}
+	to := func(port uint16) descriptor.Ends {
+		return descriptor.Ends{Remote: netip.AddrPortFrom(netip.Addr{}, port)}
+	}
+	a, b, c := to(1), to(2), to(3)
+	then := map[descriptor.Ends]traffic{a: {taken: 100, waiting: 50}, b: {taken: 100, waiting: 50}, c: {taken: 100}}
 	for name, test := range map[string]struct {
-		now  map[ends]traffic
-		want ends
+		now  map[descriptor.Ends]traffic
+		want descriptor.Ends
 	}{
-		"one takes nothing":          {map[ends]traffic{a: {taken: 100, waiting: 50}, b: {taken: 900, waiting: 50}}, a},
-		"one alone takes nothing":    {map[ends]traffic{a: {taken: 100, waiting: 50}}, a},
-		"one takes little":           {map[ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 200, waiting: 50}}, b},
-		"as little as another":       {map[ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 800, waiting: 50}}, ends{}},
-		"nothing waits for it":       {map[ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 100}}, ends{}},
-		"nothing waited for it":      {map[ends]traffic{a: {taken: 900, waiting: 50}, c: {taken: 100, waiting: 50}}, ends{}},
-		"less than one that is done": {map[ends]traffic{a: {taken: 300, waiting: 50}, c: {taken: 900}}, a},
+		"one takes nothing":          {map[descriptor.Ends]traffic{a: {taken: 100, waiting: 50}, b: {taken: 900, waiting: 50}}, a},
+		"one alone takes nothing":    {map[descriptor.Ends]traffic{a: {taken: 100, waiting: 50}}, a},
+		"one takes little":           {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 200, waiting: 50}}, b},
+		"as little as another":       {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 800, waiting: 50}}, descriptor.Ends{}},
+		"nothing waits for it":       {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 100}}, descriptor.Ends{}},
+		"nothing waited for it":      {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, c: {taken: 100, waiting: 50}}, descriptor.Ends{}},
+		"less than one that is done": {map[descriptor.Ends]traffic{a: {taken: 300, waiting: 50}, c: {taken: 900}}, a},
 	} {
 		got, found := slowest(sample{traffic: then}, sample{traffic: test.now})
-		if got != test.want && found || found != (test.want != ends{}) {
+		if got != test.want && found || found != (test.want != descriptor.Ends{}) {
 			t.Errorf("%s: %v, %v", name, got, found)
 		}
 	}

@@ -3,9 +3,12 @@ package publisher
 import (
 	"cmp"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/spancast/spancast/internal/descriptor"
 )
 
 // peers are the connections of a socket, as far as subscriptions came over them,
@@ -13,20 +16,16 @@ import (
 // connection has ended, so the kernel is asked.
 type peers struct {
 	log    *slog.Logger
-	known  map[int]ends // by descriptor
+	known  map[int]descriptor.Ends // by descriptor
 	past   sample
 	recent sample
 	ended  uint64 // connections
 }
 
-// ends are the addresses of a connection, ours and the peer's: a descriptor may
-// be another connection's by now.
-type ends struct{ local, remote string }
-
 // A sample is what the kernel says of all connections at one time.
 type sample struct {
 	at      time.Time
-	traffic map[ends]traffic
+	traffic map[descriptor.Ends]traffic
 }
 
 // traffic is how many bytes a peer has acknowledged, and how many wait in the
@@ -43,15 +42,16 @@ const (
 	sampleAge = 100 * time.Millisecond
 )
 
-func newPeers(log *slog.Logger) *peers { return &peers{log: log, known: make(map[int]ends)} }
+func newPeers(log *slog.Logger) *peers { return &peers{log: log, known: make(map[int]descriptor.Ends)} }
 
 // note notes over which descriptor a message came from an address.
-func (p *peers) note(descriptor, address string) {
-	fd, err := strconv.Atoi(descriptor)
+func (p *peers) note(number, address string) {
+	fd, err := strconv.Atoi(number)
 	if err != nil || len(p.known) >= maxKnown {
 		return
 	}
-	if e, ok := endsOf(fd, address); ok {
+	peer, err := netip.ParseAddr(address)
+	if e, ok := descriptor.EndsOf(fd); ok && err == nil && e.Remote.Addr() == peer.Unmap() {
 		p.known[fd] = e
 	}
 }
@@ -76,14 +76,14 @@ func (p *peers) unripe(now time.Time) time.Duration {
 
 // take takes a sample, and forgets connections that have ended.
 func (p *peers) take(now time.Time) sample {
-	s := sample{at: now, traffic: make(map[ends]traffic, len(p.known))}
+	s := sample{at: now, traffic: make(map[descriptor.Ends]traffic, len(p.known))}
 	for fd, e := range p.known {
-		t, ok := trafficOf(fd, e)
+		taken, waiting, ok := descriptor.Traffic(fd, e)
 		if !ok {
 			delete(p.known, fd)
 			continue
 		}
-		s.traffic[e] = t
+		s.traffic[e] = traffic{fd, taken, waiting}
 	}
 	return s
 }
@@ -101,19 +101,19 @@ func (p *peers) cut() bool {
 	}
 	fd := now.traffic[slow].fd
 	delete(p.known, fd)
-	if !shut(fd, slow) {
+	if !descriptor.Shut(fd, slow) {
 		return len(p.known) > 0 // it has ended by itself
 	}
 	p.ended++
-	p.log.Warn("a subscriber does not take large messages as fast as they come; its connection is ended, and it misses what was queued", "peer", slow.remote)
+	p.log.Warn("a subscriber does not take large messages as fast as they come; its connection is ended, and it misses what was queued", "peer", slow.Remote.String())
 	return true
 }
 
 // slowest finds the peer that has taken least of what waited for it all the
 // time. There is none if all are as slow: then none of them is to blame.
-func slowest(then, now sample) (slow ends, found bool) {
+func slowest(then, now sample) (slow descriptor.Ends, found bool) {
 	type pace struct {
-		ends
+		descriptor.Ends
 		taken int64
 	}
 	var held []pace // those for whom something waits
@@ -131,5 +131,5 @@ func slowest(then, now sample) (slow ends, found bool) {
 		return slow, false
 	}
 	least := slices.MinFunc(held, func(a, b pace) int { return cmp.Compare(a.taken, b.taken) })
-	return least.ends, least.taken == 0 || 2*least.taken <= fast
+	return least.Ends, least.taken == 0 || 2*least.taken <= fast
 }
