@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/spancast/spancast/internal/descriptor"
 	"github.com/spancast/spancast/test/wait"
@@ -20,6 +21,7 @@ func pair(t *testing.T) (fd int, end, other *net.TCPConn) {
 	check(t, err)
 	o, err := l.Accept()
 	check(t, err)
+	check(t, o.SetDeadline(time.Now().Add(time.Minute)))
 	f, err := c.(*net.TCPConn).File()
 	check(t, err)
 	t.Cleanup(func() { f.Close(); c.Close(); o.Close() })
@@ -39,8 +41,16 @@ func TestEnds_AreThoseOfTheConnection(t *testing.T) {
 	if !ok || e.Local.String() != end.LocalAddr().String() || e.Remote.String() != other.LocalAddr().String() || descriptor.Peer(fd) != e.Remote.String() {
 		t.Errorf("%v, %t, %s; it is from %s to %s", e, ok, descriptor.Peer(fd), end.LocalAddr(), other.LocalAddr())
 	}
-	if peer := descriptor.Peer(1 << 20); peer != "" {
-		t.Errorf("%s is at the end of nothing", peer)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	check(t, err)
+	defer f.Close()
+	for _, fd := range []int{int(f.Fd()), 1 << 20} {
+		if e, ok := descriptor.EndsOf(fd); ok || descriptor.Peer(fd) != "" {
+			t.Errorf("%v and %q are the ends of no connection", e, descriptor.Peer(fd))
+		}
 	}
 }
 
