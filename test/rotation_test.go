@@ -55,16 +55,7 @@ func TestAccess_KeysAndGrantsChangeWhileMessagesFlow(t *testing.T) {
 	n, stop, ended := 0, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for ; ; n++ {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				s.commit(n, "Orders")
-			}
-		}
+		wait.Repeat(20*time.Millisecond, stop, func() { s.commit(n, "Orders"); n++ })
 	}()
 
 	// The key of a client: the new one beside the old one, then without it.

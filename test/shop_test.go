@@ -17,6 +17,7 @@ import (
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // A shop is a database with two tables, a change stream over both, and a record
@@ -111,17 +112,10 @@ func (s *shop) commit(id int, tables ...string) time.Time {
 
 // load commits at random until stop is closed, and returns when it has ended.
 func (s *shop) load(rnd *rand.Rand, pause time.Duration, stop <-chan struct{}) {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-			tables := [][]string{{"Orders"}, {"Users"}, {"Orders", "Users"}}[rnd.IntN(3)]
-			s.commit(rnd.IntN(5), tables...)
-		}
-	}
+	wait.Repeat(pause, stop, func() {
+		tables := [][]string{{"Orders"}, {"Users"}, {"Orders", "Users"}}[rnd.IntN(3)]
+		s.commit(rnd.IntN(5), tables...)
+	})
 }
 
 // check compares what was published with what was committed: every change at

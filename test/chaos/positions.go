@@ -8,6 +8,7 @@ import (
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/checkpoint"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // A watch looks at the partitions table all the time: what it says must never
@@ -28,16 +29,7 @@ func newWatch(store *checkpoint.Spanner) *watch {
 
 // run looks every 100 ms until stop is closed.
 func (w *watch) run(stop <-chan struct{}) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-			w.look()
-		}
-	}
+	wait.Repeat(100*time.Millisecond, stop, func() { w.look() })
 }
 
 // look reads the table; nothing while it cannot be read.

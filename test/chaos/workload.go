@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // A write is one change of one row that was committed, or may have been.
@@ -37,22 +38,13 @@ var tables = [...]string{"Orders", "Users"}
 const rowsEach = 24
 
 // run writes until stop is closed: one transaction every pause.
-func (w *workload) run(seed uint64, writers int, pause time.Duration, stop <-chan struct{}) (wait func()) {
+func (w *workload) run(seed uint64, writers int, pause time.Duration, stop <-chan struct{}) (join func()) {
 	var all sync.WaitGroup
 	for n := range writers {
 		all.Go(func() {
 			one := &writer{workload: w, number: n, of: writers, random: rand.New(rand.NewPCG(seed, uint64(n)))}
 			one.learn()
-			tick := time.NewTicker(pause)
-			defer tick.Stop()
-			for {
-				select {
-				case <-stop:
-					return
-				case <-tick.C:
-					one.transact()
-				}
-			}
+			wait.Repeat(pause, stop, one.transact)
 		})
 	}
 	return all.Wait

@@ -1,4 +1,4 @@
-// Package wait has tests wait for what will happen, instead of for time to pass.
+// Package wait has tests wait for what will happen, and do something meanwhile.
 package wait
 
 import (
