@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,13 +88,7 @@ func (f *fortress) work(n int) {
 // memory is the resident memory of the replica, in bytes.
 func (f *fortress) memory() int64 {
 	f.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.replica.Pid()))
-	if err != nil {
-		f.t.Skipf("no /proc: %v", err)
-	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(text)
-	n, _ := strconv.ParseInt(string(m[1]), 10, 64)
-	return n << 10
+	return memory(f.t, f.replica.Pid(), "VmRSS")
 }
 
 // descriptors is the number of files that the replica has open.

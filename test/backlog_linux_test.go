@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,21 +50,6 @@ func (b backlog) open(t *testing.T) (env map[string]string, end time.Time) {
 		t.Fatal(stderr)
 	}
 	return env, end
-}
-
-// memory reads a line of what the kernel knows of a process's memory, in bytes:
-// VmRSS is what is resident, VmHWM the most that ever was.
-func memory(t *testing.T, pid int, line string) int64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kb, err := strconv.ParseInt(regexp.MustCompile(line + `:\s+(\d+) kB`).FindStringSubmatch(string(text))[1], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kb << 10
 }
 
 // full waits until a replica that may publish nothing has filled its buffer: it

@@ -64,12 +64,7 @@ func (s *shop) complete(changes []*harness.Message) {
 	s.t.Helper()
 	got, last := make(map[string]map[string]bool), make(map[string]string)
 	for _, m := range changes {
-		mods, err := m.Mods()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		row := m.Attributes.Table + " " + strings.NewReplacer(`{"Id":"`, "", `"}`, "").Replace(string(mods.Keys))
-		change := m.Version.CommitTimestamp + " " + strings.NewReplacer(`{"V":"`, "", `"}`, "").Replace(string(mods.New))
+		row, change := s.read(m)
 		if got[row] == nil {
 			got[row] = make(map[string]bool)
 		}

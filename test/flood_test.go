@@ -2,8 +2,6 @@ package test
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -13,21 +11,6 @@ import (
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 )
-
-// resident is the memory of a process, in bytes.
-func resident(t testing.TB, pid int) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Skip("needs /proc")
-	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	n, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n << 10
-}
 
 // TestRecovery_OutlivesAFlood: clients that send 100,000 requests and read no
 // answer, and others that grant nothing, cost a bounded amount of memory; who
@@ -47,7 +30,7 @@ func TestRecovery_OutlivesAFlood(t *testing.T) {
 	if n := len(harness.ChangesOf(polite.Replay(began, ""))); n != 1001 {
 		t.Fatalf("%d changes", n)
 	}
-	before := resident(t, replica.Pid())
+	before := memory(t, replica.Pid(), "VmRSS")
 	ctx, err := zmq.NewContext()
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +73,7 @@ func TestRecovery_OutlivesAFlood(t *testing.T) {
 	if n := len(harness.ChangesOf(polite.Replay(began, ""))); n != 1001 {
 		t.Fatalf("%d changes after the flood", n)
 	}
-	after := resident(t, replica.Pid())
+	after := memory(t, replica.Pid(), "VmRSS")
 	t.Logf("%d MiB before, %d MiB after %d requests", before>>20, after>>20, clients*requests)
 	if after-before > 128<<20 {
 		t.Errorf("the flood costs %d MiB", (after-before)>>20)

@@ -177,12 +177,8 @@ func (l *listener) check() {
 	defer l.mu.Unlock()
 	got := make(map[string][]string)
 	for _, m := range l.got {
-		mods, err := m.Mods()
-		if err != nil {
-			l.f.t.Fatal(err)
-		}
-		row := m.Attributes.Table + " " + strings.NewReplacer(`{"Id":"`, "", `"}`, "").Replace(string(mods.Keys))
-		got[row] = append(got[row], m.Version.CommitTimestamp+" "+strings.NewReplacer(`{"V":"`, "", `"}`, "").Replace(string(mods.New)))
+		row, change := l.f.read(m)
+		got[row] = append(got[row], change)
 	}
 	l.f.mu.Lock()
 	defer l.f.mu.Unlock()

@@ -68,12 +68,7 @@ func watch(pid int, ended chan error, patience time.Duration) (most int64) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && len(ended) == 0; <-tick.C {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		_, rest, _ := strings.Cut(string(text), "RssAnon:")
-		if fields := strings.Fields(rest); len(fields) > 0 {
-			kb, _ := strconv.ParseInt(fields[0], 10, 64)
-			most = max(most, kb<<10)
-		}
+		most = max(most, memoryOf(pid, "RssAnon"))
 	}
 	return most
 }

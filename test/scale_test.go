@@ -1,9 +1,6 @@
 package test
 
 import (
-	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +28,7 @@ func BenchmarkIdle_ThousandPartitions(b *testing.B) {
 	}
 	used, passed := cpu(b, replica.Pid())-before, time.Since(began)
 	b.ReportMetric(100*used.Seconds()/passed.Seconds(), "%core")
-	b.ReportMetric(float64(resident(b, replica.Pid()))/(1<<20), "MiB")
+	b.ReportMetric(float64(memory(b, replica.Pid(), "VmRSS"))/(1<<20), "MiB")
 	b.ReportMetric(0, "ns/op")
 	owned := 0
 	for _, p := range s.partitions() {
@@ -49,18 +46,4 @@ func BenchmarkIdle_ThousandPartitions(b *testing.B) {
 func pause(t testing.TB, d time.Duration) {
 	t.Helper()
 	<-time.After(d)
-}
-
-// cpu is the processor time that a process has used.
-func cpu(t testing.TB, pid int) time.Duration {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Skip(err)
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond // of USER_HZ, which is 100 on Linux
 }

@@ -118,6 +118,17 @@ func (s *shop) load(rnd *rand.Rand, pause time.Duration, stop <-chan struct{}) {
 	})
 }
 
+// read tells which row a change is of, and what it is, as commit notes it.
+func (s *shop) read(m *harness.Message) (row, change string) {
+	s.t.Helper()
+	mods, err := m.Mods()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	bare := strings.NewReplacer(`{"Id":"`, "", `{"V":"`, "", `"}`, "")
+	return m.Attributes.Table + " " + bare.Replace(string(mods.Keys)), m.Version.CommitTimestamp + " " + bare.Replace(string(mods.New))
+}
+
 // check compares what was published with what was committed: every change at
 // least once, none invented, and per row in order but for changes that came
 // before.
@@ -126,12 +137,7 @@ func (s *shop) check(changes []*harness.Message) (duplicates int) {
 	got := make(map[string][]string)
 	seen := make(map[string]bool)
 	for _, m := range changes {
-		mods, err := m.Mods()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		row := m.Attributes.Table + " " + strings.NewReplacer(`{"Id":"`, "", `"}`, "").Replace(string(mods.Keys))
-		change := m.Version.CommitTimestamp + " " + strings.NewReplacer(`{"V":"`, "", `"}`, "").Replace(string(mods.New))
+		row, change := s.read(m)
 		if seen[m.Version.String()] {
 			duplicates++
 			continue
