@@ -88,14 +88,7 @@ func TestMachine_MovedPartitionWaitsForWhatIsStillOnItsWay(t *testing.T) {
 	w.release(0)
 	w.take(w.pubs[1], 0)
 	w.put("A0") // in the pipe of the second
-	w.deliverChange(t, "pub1")
-	if n := w.m.state().Changes; n != 0 {
-		t.Fatalf("%d changes were handed on before the one that came first", n)
-	}
-	for w.reply() {
-	}
-	w.run(t, time.Millisecond)
-	w.whole()
+	w.holdsBack(t, "pub1")
 }
 
 // A key moves to a partition of another publisher, which lives on, as the one
@@ -118,7 +111,14 @@ func TestMachine_AKeyThatMovedWaitsForWhatIsStillOnItsWay(t *testing.T) {
 	w.publish(0, -1)
 	w.save(w.pubs[0])
 	w.publish(1, -1)
-	w.deliverChange(t, "pub1")
+	w.holdsBack(t, "pub1")
+}
+
+// holdsBack delivers a change that waits for one of another publisher; and at last
+// both.
+func (w *world) holdsBack(t *testing.T, endpoint string) {
+	t.Helper()
+	w.deliverChange(t, endpoint)
 	if n := w.m.state().Changes; n != 0 {
 		t.Fatalf("%d changes were handed on before the one that came first", n)
 	}
