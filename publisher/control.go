@@ -70,15 +70,20 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 			out.interest.Settled()
 			break
 		}
-		o.asked.note(s.prefix, s.on)
-		out.crowd.note(s, began)
+		news := out.crowd.note(s, began)
 		if !s.on {
-			o.stats.Subscriptions.Add(-1)
-			out.interest.Off(s.prefix, s.identity)
+			if news && out.interest.Of(s.prefix) > 0 {
+				o.asked.note(s.prefix, false)
+				o.stats.Subscriptions.Add(-1)
+				out.interest.Off(s.prefix, s.identity)
+			}
 			continue
 		}
-		o.stats.Subscriptions.Add(1)
-		out.interest.On(s.prefix, s.identity)
+		if news {
+			o.asked.note(s.prefix, true)
+			o.stats.Subscriptions.Add(1)
+			out.interest.On(s.prefix, s.identity)
+		}
 		out.see(s)
 		if asked == nil {
 			asked = make(map[string]bool)

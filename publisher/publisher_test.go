@@ -84,7 +84,7 @@ func (r *running) subscribe(t *testing.T, prefixes ...string) *subscriber {
 	z, err := ctx.NewSocket(zmq.SUB)
 	check(t, err)
 	t.Cleanup(func() { z.SetLinger(0); z.Close(); ctx.Term() })
-	check(t, z.SetRcvtimeo(10*time.Second))
+	check(t, z.SetRcvtimeo(testPatience))
 	check(t, z.SetRcvhwm(0))
 	for _, p := range prefixes {
 		check(t, z.SetSubscribe(p))
