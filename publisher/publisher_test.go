@@ -66,7 +66,7 @@ func (r *running) stop() {
 			r.t.Error(err)
 		}
 		r.result <- nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(testPatience):
 		r.t.Error("the publisher did not end")
 	}
 }
@@ -297,7 +297,7 @@ func TestPublisher_HoldsChangesUntilSomebodySubscribes(t *testing.T) {
 
 func TestPublisher_BoundsWhatWaits(t *testing.T) {
 	p := start(t, func(o *Options) { o.RequireSubscriber, o.MaxBuffer = true, 10_000 })
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
 	defer cancel()
 	sink := p.Sink(changestream.Partition{})
 	blocked := make(chan int, 1)
