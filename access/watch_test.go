@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/spancast/spancast/test/wait"
 )
 
 // TestWatch_FollowsItsSources: files that change, and keys that are enrolled; what
@@ -48,18 +50,8 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 			}})
 	}()
 	defer func() { cancel(); <-done }()
-	eventually := func(what string, ok func() bool) {
-		t.Helper()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for end := time.Now().Add(patience); !ok(); <-tick.C {
-			if time.Now().After(end) {
-				t.Fatalf("waited in vain until %s", what)
-			}
-		}
-	}
 	welcome := func(d Domain, k PublicKey) bool { _, v := g.Book().Admit(d, k); return v == Welcome }
-	eventually("ann is enrolled", func() bool { return welcome("audience/orders", ann) })
+	wait.Until(t, "ann is enrolled", func() bool { return welcome("audience/orders", ann) })
 	broken.Store(true)
 	log.until(t, "the enrolled keys cannot be read", "no such table")
 	if !welcome("audience/orders", ann) {
@@ -73,7 +65,7 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 	write("access", `audiences: [{name: orders, topics: [New/], endpoints: ["tcp://127.0.0.1:9"]}]`)
 	log.until(t, "a new access file is in force", "audiences=1")
 	log.until(t, "bound when the service starts", "audience=orders")
-	eventually("the topics have changed", func() bool { return topics.Load() == "New/" })
+	wait.Until(t, "the topics have changed", func() bool { return topics.Load() == "New/" })
 	if welcome("audience/orders", parseKey(t, keyA)) {
 		t.Error("a grant outlives its file")
 	}

@@ -79,9 +79,7 @@ func New(o Options) (*Publisher, error) {
 func (p *Publisher) Endpoints() []string {
 	var out []string
 	for _, o := range p.outlets {
-		for _, b := range o.listener.Bound() {
-			out = append(out, b.Endpoint)
-		}
+		out = append(out, o.listener.Endpoints()...)
 	}
 	return out
 }

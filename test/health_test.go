@@ -88,11 +88,7 @@ func TestServe_AnnouncesAGapAndStaysUnready(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*harness.Patience)
 	defer cancel()
-	server, err := emulator.Start(ctx, emulator.Options{MinHeartbeat: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := embedded(t, emulator.Options{})
 	const database = "projects/p/instances/i/databases/shop"
 	if err := server.CreateDatabase(database, emulator.GoogleSQL, "CREATE TABLE T (Id INT64 NOT NULL) PRIMARY KEY (Id)", "CREATE CHANGE STREAM S FOR T"); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // TestServe_EndsWithoutSpanner: with a Spanner that does not answer any more the
@@ -32,7 +33,7 @@ func TestServe_EndsWithoutSpanner(t *testing.T) {
 			}
 			continue
 		}
-		until(t, "the replica to leave", func() bool { return strings.Contains(ready(page), "the service is ending") })
+		wait.Until(t, "the replica to leave", func() bool { return strings.Contains(ready(page), "the service is ending") })
 		replica.Signal(syscall.SIGTERM)
 		if status := replica.Wait(harness.Patience); status != 1 {
 			t.Errorf("exit status %d after a second SIGTERM", status)
