@@ -34,28 +34,66 @@ func (o *owner) loop(ctx context.Context) error {
 	defer resolved.Stop()
 	defer repeat.Stop()
 	for {
-		in := o.queue
-		if o.opt.RequireSubscriber && o.stats.Subscriptions.Load() == 0 {
-			in = nil
-		}
 		var err error
 		select {
-		case b := <-in:
-			err = o.drain(b)
+		case <-o.more:
 		case <-look.C:
-			err = o.look(time.Now())
+			err = o.inTurn(func() error { return o.look(time.Now()) })
 		case now := <-resolved.C:
-			o.survey(now)
-			err = o.resolveMoved()
+			err = o.inTurn(func() error {
+				o.survey(now)
+				return o.resolveMoved()
+			})
 		case <-repeat.C:
-			err = o.repeat()
+			err = o.inTurn(o.repeat)
 		case g := <-o.gaps:
-			err = o.gap(g)
+			err = o.inTurn(func() error { return o.gap(g) })
+		case err = <-o.failed:
 		case <-ctx.Done():
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+		o.send()
+	}
+}
+
+func (o *owner) inTurn(do func() error) error {
+	o.turn.Lock()
+	defer o.turn.Unlock()
+	return do()
+}
+
+// waits tells whether there are batches that may be published.
+func (p *Publisher) waits() bool {
+	return len(p.queue) > 0 && !(p.opt.RequireSubscriber && p.stats.Subscriptions.Load() == 0)
+}
+
+// send publishes what waits, unless somebody is at it: he will see it.
+func (p *Publisher) send() {
+	for p.waits() && p.turn.TryLock() {
+		more, err := false, error(nil)
+		if p.owner != nil {
+			more, err = p.owner.drain()
+		}
+		over := p.owner == nil || err != nil
+		p.turn.Unlock()
+		if err != nil {
+			select {
+			case p.failed <- err:
+			default:
+			}
+		}
+		if over {
+			return
+		}
+		if more {
+			select {
+			case p.more <- struct{}{}:
+			default:
+			}
+			return
 		}
 	}
 }
@@ -64,21 +102,22 @@ func (o *owner) loop(ctx context.Context) error {
 // what else there is to do. Looking costs as much as some messages.
 const drainTime = time.Millisecond
 
-// drain publishes a batch and those that wait behind it.
-func (o *owner) drain(b *batch) error {
-	for began := time.Now(); ; {
-		if err := o.publish(b); err != nil {
-			return err
-		}
-		if o.opt.RequireSubscriber || time.Since(began) > drainTime {
-			return nil
-		}
+// drain publishes what waits.
+func (o *owner) drain() (more bool, err error) {
+	for began := time.Now(); o.waits(); {
 		select {
-		case b = <-o.queue:
+		case b := <-o.queue:
+			if err := o.publish(b); err != nil {
+				return false, err
+			}
 		default:
-			return nil
+			return false, nil
+		}
+		if time.Since(began) > drainTime {
+			return true, nil
 		}
 	}
+	return false, nil
 }
 
 // publish sends the messages of a batch, unless its partition is not this

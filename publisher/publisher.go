@@ -24,6 +24,10 @@ type Publisher struct {
 	coverage atomic.Pointer[coverage]
 
 	queue   chan *batch
+	turn    sync.Mutex
+	owner   *owner
+	more    chan struct{}
+	failed  chan error
 	room    *semaphore.Weighted // bytes of MaxBuffer that are free
 	batches sync.Pool
 	gaps    chan changestream.Gap
@@ -67,7 +71,7 @@ func New(o Options) (*Publisher, error) {
 	}
 	p := &Publisher{
 		opt: o, sockets: s, queue: make(chan *batch, queueLength), room: semaphore.NewWeighted(o.MaxBuffer),
-		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}),
+		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}), more: make(chan struct{}, 1), failed: make(chan error, 1),
 	}
 	p.coverage.Store(newCoverage(topics))
 	p.batches.New = func() any { return new(batch) }
@@ -137,6 +141,7 @@ func (p *Publisher) submit(ctx context.Context, b *batch) error {
 	p.stats.Buffered.Add(size)
 	select {
 	case p.queue <- b:
+		p.send()
 		return nil
 	case <-ctx.Done():
 		p.forget(b)
@@ -189,7 +194,13 @@ func (p *Publisher) Gap(g changestream.Gap) {
 func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
 	o := &owner{Publisher: p, seen: p.coverage.Load(), asked: make(tally)}
+	p.turn.Lock()
+	p.owner = o
+	p.turn.Unlock()
 	err := o.loop(ctx)
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.owner = nil
 	if err == nil {
 		err = o.bye()
 	}
