@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// An owner is what the goroutine that owns the sockets keeps.
+// An owner is what whoever uses the sockets needs, in turn: the loop, and readers
+// that have something to send.
 type owner struct {
 	*Publisher
+	rest   rest
 	lost   []lostRecord // gaps that are still announced
 	asked  tally
 	seen   *coverage // that the outlets follow
@@ -27,7 +29,8 @@ const (
 	checkEvery = 16
 )
 
-// loop deals with whatever comes, until ctx is done.
+// loop deals with whatever comes, until ctx is done. Batches that nobody else has
+// sent are sent after each look at the rest.
 func (o *owner) loop(ctx context.Context) error {
 	look, resolved, repeat := time.NewTicker(lookEvery), time.NewTicker(o.opt.ResolvedInterval), time.NewTicker(repeatEvery)
 	defer look.Stop()
@@ -55,84 +58,37 @@ func (o *owner) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.send()
+		o.inTurn(o.goOn)
 	}
 }
 
-func (o *owner) inTurn(do func() error) error {
-	o.turn.Lock()
-	defer o.turn.Unlock()
-	return do()
-}
-
-// waits tells whether there are batches that may be published.
-func (p *Publisher) waits() bool {
-	return len(p.queue) > 0 && !(p.opt.RequireSubscriber && p.stats.Subscriptions.Load() == 0)
-}
-
-// send publishes what waits, unless somebody is at it: he will see it.
-func (p *Publisher) send() {
-	for p.waits() && p.turn.TryLock() {
-		more, err := false, error(nil)
-		if p.owner != nil {
-			more, err = p.owner.drain()
-		}
-		over := p.owner == nil || err != nil
-		p.turn.Unlock()
-		if err != nil {
-			select {
-			case p.failed <- err:
-			default:
-			}
-		}
-		if over {
-			return
-		}
-		if more {
-			select {
-			case p.more <- struct{}{}:
-			default:
-			}
-			return
-		}
-	}
-}
-
-// drainTime is how long batches are sent one after the other without a look at
-// what else there is to do. Looking costs as much as some messages.
-const drainTime = time.Millisecond
-
-// drain publishes what waits.
-func (o *owner) drain() (more bool, err error) {
-	for began := time.Now(); o.waits(); {
+// goOn sends what waits, and calls again when there is more.
+func (o *owner) goOn() error {
+	if o.drain(true) {
 		select {
-		case b := <-o.queue:
-			if err := o.publish(b); err != nil {
-				return false, err
-			}
+		case o.more <- struct{}{}:
 		default:
-			return false, nil
-		}
-		if time.Since(began) > drainTime {
-			return true, nil
 		}
 	}
-	return false, nil
+	return nil
 }
 
-// publish sends the messages of a batch, unless its partition is not this
-// replica's any more, and reports how far the partition is published.
-func (o *owner) publish(b *batch) error {
-	defer o.recycle(b)
+// publish sends the messages of a batch, or the rest of them, unless its partition
+// is not this replica's any more, and reports how far the partition is published.
+// Who is not patient leaves a rest.
+func (o *owner) publish(r *rest, patient bool) error {
+	b, first := r.batch, r.entry
 	if b.mark.Progress == nil {
 		return nil // of Drained
 	}
-	o.announce(b)
-	for i := range b.entries {
-		if i%checkEvery == 0 && !b.mark.Progress.Alive() {
+	if first == 0 && r.outlet == 0 {
+		o.announce(b)
+	}
+	for ; r.entry < len(b.entries); r.entry++ {
+		if (r.entry%checkEvery == 0 || r.entry == first) && !b.mark.Progress.Alive() {
 			return o.fence(b)
 		}
-		if err := o.message(b, &b.entries[i]); err == errNotOurs {
+		if err := o.message(r, patient); err == errNotOurs {
 			return o.fence(b)
 		} else if err != nil {
 			return err
@@ -156,7 +112,7 @@ func (o *owner) publish(b *batch) error {
 		o.lineage.left(b.partition, b.mark.Position) // before those can go on
 	}
 	b.mark.Progress.Published(b.mark)
-	if now.Sub(o.looked) >= lookEvery {
+	if patient && now.Sub(o.looked) >= lookEvery {
 		return o.look(now)
 	}
 	return nil
@@ -179,21 +135,22 @@ func (o *owner) fence(b *batch) error {
 	return nil
 }
 
-// message sends one change to every audience that sees it.
-func (o *owner) message(b *batch, e *entry) error {
+// message sends one change to every audience that sees it, and has not had it.
+func (o *owner) message(r *rest, patient bool) error {
 	if now := o.coverage.Load(); now != o.seen {
 		o.seen = now
 		for i, out := range o.outlets {
 			out.show(now.audiences[i])
 		}
 	}
-	for _, out := range o.outlets {
-		n, err := out.message(b, e)
+	for ; r.outlet < len(o.outlets); r.outlet++ {
+		n, err := o.outlets[r.outlet].message(r.batch, &r.batch.entries[r.entry], patient)
 		if err != nil {
 			return err
 		}
 		o.sent += uint64(n)
 	}
+	r.outlet = 0
 	return nil
 }
 

@@ -23,11 +23,12 @@ type Publisher struct {
 	covering sync.Mutex // held while coverage is replaced
 	coverage atomic.Pointer[coverage]
 
+	turn   sync.Mutex // held by whoever uses the sockets
+	owner  *owner     // nil before and after Run
+	more   chan struct{}
+	failed chan error
+
 	queue   chan *batch
-	turn    sync.Mutex
-	owner   *owner
-	more    chan struct{}
-	failed  chan error
 	room    *semaphore.Weighted // bytes of MaxBuffer that are free
 	batches sync.Pool
 	gaps    chan changestream.Gap
@@ -124,7 +125,8 @@ func (p *Publisher) recycle(b *batch) {
 
 var errEnded = errors.New("the publisher has ended")
 
-// submit gives a batch to the socket's owner, when there is room for it.
+// submit sends a batch, when there is room for it, or leaves it to whoever is
+// sending now.
 func (p *Publisher) submit(ctx context.Context, b *batch) error {
 	if len(b.data) > maxBatch {
 		return fmt.Errorf("a result of %d bytes is too large to be published", len(b.data))
@@ -194,9 +196,7 @@ func (p *Publisher) Gap(g changestream.Gap) {
 func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
 	o := &owner{Publisher: p, seen: p.coverage.Load(), asked: make(tally)}
-	p.turn.Lock()
-	p.owner = o
-	p.turn.Unlock()
+	p.inTurn(func() error { p.owner = o; return nil })
 	err := o.loop(ctx)
 	p.turn.Lock()
 	defer p.turn.Unlock()
