@@ -17,6 +17,9 @@ type Sources struct {
 	Enrolled   func(context.Context) ([]Grant, error) // all that are in force
 	// Changed is called when a policy was put in force.
 	Changed func(*Policy)
+	// Reloaded is called for every file that has changed, with what is wrong with
+	// it.
+	Reloaded func(error)
 }
 
 // Watch looks at the sources every interval until ctx is done, puts what is new
@@ -27,9 +30,9 @@ func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
 	defer tick.Stop()
 	silent := false // the table cannot be read, and that was said
 	for {
-		follow(g, s.Policy, "the new access file is not used, the old one stays in force", func(p *Policy) { g.apply(p, s.Changed) })
-		follow(g, s.Keys, "the new server keys are not used, the old ones stay", g.applyKeys)
-		follow(g, s.Forwarders, "the new keys of forwarders are not used, the old ones stay", g.applyForwarders)
+		follow(g, s, s.Policy, "the new access file is not used, the old one stays in force", func(p *Policy) { g.apply(p, s.Changed) })
+		follow(g, s, s.Keys, "the new server keys are not used, the old ones stay", g.applyKeys)
+		follow(g, s, s.Forwarders, "the new keys of forwarders are not used, the old ones stay", g.applyForwarders)
 		silent = g.rereadEnrolled(ctx, s, silent)
 		g.Check()
 		select {
@@ -42,11 +45,14 @@ func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
 
 // follow applies what a file has that has changed; what is wrong with it is
 // logged.
-func follow[T any](g *Gate, f *reload.File[T], wrong string, apply func(T)) {
+func follow[T any](g *Gate, s Sources, f *reload.File[T], wrong string, apply func(T)) {
 	if f == nil {
 		return
 	}
 	v, changed, err := f.Reread()
+	if changed && s.Reloaded != nil {
+		s.Reloaded(err)
+	}
 	switch {
 	case err != nil:
 		g.log.Error(wrong, "error", err)

@@ -27,6 +27,7 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 	check(t, err)
 	g, log := newGate(t, goodPolicy, one)
 	var broken atomic.Bool
+	var good, bad atomic.Int32
 	var topics atomic.Value
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -34,6 +35,13 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 		defer close(done)
 		g.Watch(ctx, time.Millisecond, Sources{Policy: policyFile, Keys: keyFile,
 			Changed: func(p *Policy) { topics.Store(p.Audiences[0].Topics[0]) },
+			Reloaded: func(err error) {
+				if err != nil {
+					bad.Add(1)
+				} else {
+					good.Add(1)
+				}
+			},
 			Enrolled: func(context.Context) ([]Grant, error) {
 				if broken.Load() {
 					return nil, errors.New("no such table")
@@ -70,5 +78,8 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 	log.until(t, "new server keys are in use", two.Public().String())
 	if keys := g.ServerKeys(); len(keys) != 2 || keys[1] != two {
 		t.Errorf("%v", keys)
+	}
+	if good.Load() < 2 || bad.Load() < 2 { // a file may be seen while it is being written
+		t.Errorf("%d files that could be used, %d that could not", good.Load(), bad.Load())
 	}
 }

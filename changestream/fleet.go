@@ -220,6 +220,9 @@ func (c *scheduler) rebalance(readers context.Context) {
 	var group []*task
 	for token, to := range b.plan.give {
 		t := c.tasks[token]
+		if t == nil {
+			continue // lost in the commit that the plan was made for
+		}
 		t.to = to
 		t.cancel()
 		group = append(group, t)

@@ -70,15 +70,20 @@ func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err e
 			out.interest.Settled()
 			break
 		}
-		o.asked.note(s.prefix, s.on)
-		out.crowd.note(s, began)
+		news := out.crowd.note(s, began)
 		if !s.on {
-			o.stats.Subscriptions.Add(-1)
-			out.interest.Off(s.prefix, s.identity)
+			if news && out.interest.Of(s.prefix) > 0 {
+				o.asked.note(s.prefix, false)
+				o.stats.Subscriptions.Add(-1)
+				out.interest.Off(s.prefix, s.identity)
+			}
 			continue
 		}
-		o.stats.Subscriptions.Add(1)
-		out.interest.On(s.prefix, s.identity)
+		if news {
+			o.asked.note(s.prefix, true)
+			o.stats.Subscriptions.Add(1)
+			out.interest.On(s.prefix, s.identity)
+		}
 		out.see(s)
 		if asked == nil {
 			asked = make(map[string]bool)
@@ -280,20 +285,26 @@ func newAnnouncements() *announcements {
 	return &announcements{all: make(map[announcement]time.Time)}
 }
 
-// isNew tells whether a schema is yet to be announced at a level, and takes it
-// for announced.
+// isNew tells whether a schema is yet to be announced at a level.
 func (a *announcements) isNew(level string, schema *changestream.Schema) bool {
 	this := announcement{level, schema}
 	if this == a.last {
 		return false
 	}
-	a.last = this
-	_, known := a.all[this]
-	if !known && len(a.all) >= maxAnnounced {
+	if _, known := a.all[this]; !known {
+		return true
+	}
+	a.last, a.all[this] = this, time.Now()
+	return false
+}
+
+// add takes a schema for announced.
+func (a *announcements) add(level string, schema *changestream.Schema) {
+	this := announcement{level, schema}
+	if len(a.all) >= maxAnnounced {
 		clear(a.all)
 	}
-	a.all[this] = time.Now()
-	return !known
+	a.last, a.all[this] = this, time.Now()
 }
 
 // recent returns what was used lately and forgets the rest.

@@ -31,31 +31,39 @@ const (
 )
 
 // note notes a subscription that began, or that was taken back over a connection
-// that goes on.
-func (c crowd) note(s subscription, now time.Time) {
+// that goes on. It is news unless it says again what is known: libzmq passes on
+// what is asked for twice over one connection, or taken back without having been
+// asked for, and tells of its end once for each prefix. As far as prefixes are
+// kept, nobody's count is then more than what he asks for, nor less than others do.
+func (c crowd) note(s subscription, now time.Time) (news bool) {
 	fd, err := strconv.Atoi(s.fd)
 	if err != nil {
-		return // it ended with its connection
+		return true // it ended with its connection
 	}
 	known := c[fd]
 	if peer := descriptor.Peer(fd); known == nil || known.peer != peer {
 		if peer == "" || known == nil && len(c) >= maxCrowd {
-			return
+			return true
 		}
 		known = &connection{peer: peer, identity: s.identity, since: now}
 		c[fd] = known
 	}
 	i := slices.Index(known.prefixes, s.prefix)
 	switch {
-	case s.on && i < 0 && len(known.prefixes) < maxPrefixes:
+	case s.on && i >= 0:
+		return false
+	case s.on && len(known.prefixes) < maxPrefixes:
 		known.prefixes = append(known.prefixes, s.prefix)
-	case s.on && i < 0:
+	case s.on:
 		known.more++
-	case !s.on && i >= 0:
+	case i >= 0:
 		known.prefixes = slices.Delete(known.prefixes, i, i+1)
-	case !s.on && known.more > 0:
+	case known.more > 0:
 		known.more--
+	default:
+		return false
 	}
+	return true
 }
 
 // A Subscriber is a connection over which somebody subscribed.

@@ -31,6 +31,17 @@ type running struct {
 
 func start(t testing.TB, change func(*Options)) *running {
 	t.Helper()
+	p := opened(t, change)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Publisher: p, t: t, cancel: cancel, result: make(chan error, 1)}
+	go func() { r.result <- p.Run(ctx) }()
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// opened is a publisher whose Run does not run.
+func opened(t testing.TB, change func(*Options)) *Publisher {
+	t.Helper()
 	template, err := topics.ParseTemplate(topics.Default)
 	if err != nil {
 		t.Fatal(err)
@@ -51,11 +62,7 @@ func start(t testing.TB, change func(*Options)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Publisher: p, t: t, cancel: cancel, result: make(chan error, 1)}
-	go func() { r.result <- p.Run(ctx) }()
-	t.Cleanup(func() { r.stop() })
-	return r
+	return p
 }
 
 // stop ends the publisher in order.
@@ -67,7 +74,7 @@ func (r *running) stop() {
 			r.t.Error(err)
 		}
 		r.result <- nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(testPatience):
 		r.t.Error("the publisher did not end")
 	}
 }
@@ -287,7 +294,7 @@ func TestPublisher_HoldsChangesUntilSomebodySubscribes(t *testing.T) {
 
 func TestPublisher_BoundsWhatWaits(t *testing.T) {
 	p := start(t, func(o *Options) { o.RequireSubscriber, o.MaxBuffer = true, 10_000 })
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
 	defer cancel()
 	sink := p.Sink(changestream.Partition{})
 	blocked := make(chan int, 1)

@@ -85,7 +85,7 @@ func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
 	}
 	sent, err := false, error(nil)
 	if len(body) < heavy {
-		sent, err = sendLight(s.z, topic, header, body)
+		sent, err = sendLight(s.z, topic, header, body, 0)
 	} else if _, err = s.z.SendBytes(topic, zmq.SNDMORE); err == nil {
 		return s.rest(header, body)
 	}
@@ -108,6 +108,21 @@ func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
 		err = s.rest(header, body)
 	}
 	return errors.Join(err, s.z.SetXpubNodrop(true))
+}
+
+// trySend sends a message like send, unless that could take time.
+func (s *socket) trySend(topic, header, body []byte) error {
+	if len(body) >= heavy {
+		return errLeft
+	}
+	sent, err := sendLight(s.z, topic, header, body, zmq.DONTWAIT)
+	if sent {
+		return nil
+	}
+	if isFull(err) {
+		return errLeft
+	}
+	return fmt.Errorf("send: %w", err)
 }
 
 func (s *socket) rest(header, body []byte) error {

@@ -63,9 +63,6 @@ func (o *owner) survey(now time.Time) {
 		return
 	}
 	s := &Survey{At: now, Subscriptions: o.asked.largest()}
-	if o.opt.Router().FromRows() {
-		s.Subscriptions = o.hideRows(s.Subscriptions)
-	}
 	counts := make(map[string]uint64) // an audience may see less than another, and no change twice
 	for _, out := range o.outlets {
 		for prefix, l := range out.counters.levels {
@@ -73,6 +70,14 @@ func (o *owner) survey(now time.Time) {
 		}
 		s.Subscribers = append(s.Subscribers, out.crowd.look(out.audience.Name)...)
 		s.Audiences = append(s.Audiences, AudienceCount{Name: out.audience.Name, Subscribers: len(out.crowd), Dropped: out.socket.dropped})
+	}
+	if o.opt.Router().FromRows() {
+		s.Subscriptions = o.hideRows(s.Subscriptions)
+		for _, x := range s.Subscribers {
+			for i, prefix := range x.Prefixes {
+				x.Prefixes[i] = o.hide(prefix)
+			}
+		}
 	}
 	for prefix, count := range counts {
 		s.Levels = append(s.Levels, LevelCount{Level: prefix, Count: count})
@@ -88,18 +93,23 @@ func (o *owner) survey(now time.Time) {
 // which is not for everybody who may see a survey.
 const hidden = "…"
 
-// hideRows cuts prefixes to the counted levels, and adds up those that are the
-// same then.
+// hide cuts a prefix to the counted levels.
+func (o *owner) hide(prefix string) string {
+	level, kind, isControl := message.Control(prefix)
+	if !isControl {
+		level = prefix
+	}
+	for !o.counted(level) {
+		kind, level = hidden, level[:strings.LastIndexByte(strings.TrimSuffix(level, "/"), '/')+1]
+	}
+	return level + kind
+}
+
+// hideRows hides what is below the counted levels, and adds up prefixes that are
+// the same then.
 func (o *owner) hideRows(subscriptions []SubscriptionCount) (out []SubscriptionCount) {
 	for _, s := range subscriptions {
-		level, kind, isControl := message.Control(s.Prefix)
-		if !isControl {
-			level = s.Prefix
-		}
-		for !o.counted(level) {
-			kind, level = hidden, level[:strings.LastIndexByte(strings.TrimSuffix(level, "/"), '/')+1]
-		}
-		s.Prefix = level + kind
+		s.Prefix = o.hide(s.Prefix)
 		if i := slices.IndexFunc(out, func(o SubscriptionCount) bool { return o.Prefix == s.Prefix }); i >= 0 {
 			out[i].Count += s.Count
 		} else {

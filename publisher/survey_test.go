@@ -31,4 +31,9 @@ func TestSurvey_HasNoRowData(t *testing.T) {
 		return s
 	}
 	waitFor(t, "a survey without keys", func() bool { return slices.Equal(sorted(p.Survey().Subscriptions), want) })
+	each := []string{"", "Users/", "Users/…", "Users/…", "Users/…", "$hello/", "…"}
+	waitFor(t, "a subscriber without keys", func() bool {
+		s := p.Survey().Subscribers
+		return len(s) == 1 && slices.Equal(slices.Sorted(slices.Values(s[0].Prefixes)), slices.Sorted(slices.Values(each)))
+	})
 }

@@ -11,8 +11,9 @@ import (
 func (o *owner) authorize(r Request) error {
 	var err error
 	if o.opt.Access != nil {
-		if err = allowed(o.opt.Access.Book().Rights(r.Identity), r); err != nil {
-			o.opt.Log.Warn("request refused", "identity", r.Identity, "command", r.Command, "error", err)
+		if kind, name, ok := allowed(o.opt.Access.Book().Rights(r.Identity), r); !ok {
+			err = fmt.Errorf("%s %q is not granted", kind, name)
+			o.opt.Log.Warn("request refused", "identity", r.Identity, "command", r.Command, kind, short(o.opt.Router().Shown(name)))
 		}
 	}
 	if err == nil && o.opt.Authorize != nil {
@@ -24,11 +25,12 @@ func (o *owner) authorize(r Request) error {
 	return nil
 }
 
-// allowed tells what a request asks for that is not granted.
-func allowed(rights access.Rights, r Request) error {
+// allowed tells whether all that a request asks for is granted, and otherwise
+// which topic or table is not.
+func allowed(rights access.Rights, r Request) (kind, name string, ok bool) {
 	for _, topic := range r.Topics {
 		if !rights.Topic(topic) {
-			return fmt.Errorf("topic %q is not granted", topic)
+			return "topic", topic, false
 		}
 	}
 	tables := r.Tables
@@ -37,8 +39,8 @@ func allowed(rights access.Rights, r Request) error {
 	}
 	for _, table := range tables {
 		if !rights.Table(table) {
-			return fmt.Errorf("table %q is not granted", table)
+			return "table", table, false
 		}
 	}
-	return nil
+	return "", "", true
 }

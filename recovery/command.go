@@ -117,7 +117,11 @@ func (o *owner) acceptReplay(a *answer, identity string, text []byte) error {
 	if a.open {
 		kind = KindFollow
 	}
-	a.describe(kind, q.Topics, q.From, q.To)
+	router, shown := o.opt.Router(), make([]string, 0, maxWhat+1)
+	for _, topic := range q.Topics[:min(len(q.Topics), maxWhat+1)] {
+		shown = append(shown, router.Shown(topic))
+	}
+	a.describe(kind, shown, q.From, q.To)
 	a.worker = &replay{opt: &o.opt, feed: a.feed, span: span, topics: q.Topics, live: func() { a.live.Store(true); o.socket.wake() }}
 	return nil
 }

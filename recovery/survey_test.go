@@ -1,14 +1,19 @@
 package recovery_test
 
 import (
+	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/test/wait"
+	"github.com/spancast/spancast/topics"
 )
 
 // TestSurvey_ShowsWhoHasWhat: what runs, how far it is and what it may still
@@ -68,4 +73,34 @@ func TestSurvey_ShowsWhoHasWhat(t *testing.T) {
 	third.collect("third")
 	over("third", "complete", 10)
 	wait.Until(f, "nothing is left", func() bool { return len(f.recovery.Survey().Answers) == 0 })
+}
+
+// TestSurvey_HasNoRowData: nor has the log. Topics may be made of keys.
+func TestSurvey_HasNoRowData(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, emulator.Options{}, emulator.GoogleSQL, googleDDL...)
+	template, err := topics.ParseTemplate("{table}/{key}/")
+	must(t, err)
+	router := topics.New("shop", testStream, template, nil)
+	f.opt.Router = func() *topics.Router { return router }
+	server, bob := newKey(t), newKey(t)
+	policy, err := access.ParsePolicy(fmt.Appendf(nil, "identities:\n  - {name: bob, keys: [%q], topics: [T/]}\n", bob.Public()))
+	must(t, err)
+	f.opt.Access = access.NewGate(access.NewBook(policy, time.Now), []access.SecretKey{server}, 100, f.opt.Log)
+	var log strings.Builder // to be read when the server has ended
+	f.opt.Log = slog.New(slog.NewTextHandler(&log, nil))
+	stop := f.start()
+	c := f.keyed(bob)
+	c.send(message.CommandReplay, message.ReplayRequest{ID: "mine", Topics: []string{"T/secret/"}, From: message.FormatTime(f.began), Credit: plenty})
+	wait.Until(f, "it is shown", func() bool { return len(f.recovery.Survey().Answers) == 1 })
+	if what := f.recovery.Survey().Answers[0].What; !slices.Equal(what, []string{"…"}) {
+		t.Errorf("%q is shown", what)
+	}
+	c.send(message.CommandReplay, message.ReplayRequest{ID: "theirs", Topics: []string{"U/secret/"}, From: message.FormatTime(f.began), Credit: plenty})
+	for m := c.next(); m.kind != message.Failed; m = c.next() {
+	}
+	stop()
+	if !strings.Contains(log.String(), "identity=bob") || strings.Contains(log.String(), "secret") {
+		t.Errorf("log: %s", log.String())
+	}
 }

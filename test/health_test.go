@@ -3,8 +3,10 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,31 @@ func health(t *testing.T, address, check string, want int) (reasons []string) {
 			t.Fatalf("%s: status %d, %q; want %d", check, r.StatusCode, body.Reasons, want)
 		}
 	}
+}
+
+// metric is a value at /metrics.
+func metric(t *testing.T, page, series string) float64 {
+	t.Helper()
+	answer, err := http.Get(page + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s in\n%s", series, text)
+	return 0
 }
 
 // TestServe_AnnouncesAGapAndStaysUnready: with ON_GAP=stop, positions older than

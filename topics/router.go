@@ -40,6 +40,29 @@ func (r *Router) FromRows() bool {
 	})
 }
 
+// Shown is a prefix for people to look at, who need not be allowed to see rows:
+// where topics are made of row data, it ends at the last level that is not, as
+// far as changes have shown which those are.
+func (r *Router) Shown(prefix string) string {
+	if !r.FromRows() {
+		return prefix
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := ""
+	for _, route := range r.routes {
+		for _, level := range route.Levels {
+			if len(level) > len(known) && strings.HasPrefix(prefix, level) {
+				known = level
+			}
+		}
+	}
+	if known == prefix {
+		return prefix
+	}
+	return known + "…"
+}
+
 // A Planner finds the routes of changes, and remembers them. It is for one
 // goroutine.
 type Planner struct {

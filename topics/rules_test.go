@@ -162,3 +162,23 @@ func TestRulesFile_ABadNewFileLeavesTheOldRules(t *testing.T) {
 		}
 	}
 }
+
+// People who look at what is asked for need not be allowed to see rows.
+func TestRouter_ShowsPrefixesWithoutRowData(t *testing.T) {
+	plain := New("shop", "S", mustParse(t, Default), nil)
+	keyed := New("shop", "S", mustParse(t, "{table}/{op}/{key}/"), nil)
+	for _, r := range []*Router{plain, keyed} {
+		rec, mod := change("Orders", changestream.ModUpdate, []any{"secret"})
+		topicsOf(t, r, rec, mod)
+	}
+	for prefix, want := range map[string]string{
+		"": "", "Orders/": "Orders/", "Orders/UPDATE/": "Orders/UPDATE/", "Orders/UPDATE/secret/": "Orders/UPDATE/…", "Orders/sec": "Orders/…", "secret/": "…",
+	} {
+		if got := keyed.Shown(prefix); got != want {
+			t.Errorf("%q is shown as %q, want %q", prefix, got, want)
+		}
+		if got := plain.Shown(prefix); got != prefix {
+			t.Errorf("%q, with topics that are not made of rows, is shown as %q", prefix, got)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/sync/singleflight"
 )
 
 // A verifier checks ID tokens of a fixed list of issuers.
@@ -22,6 +23,7 @@ type verifier struct {
 	client   *http.Client
 	now      func() time.Time
 
+	asking    singleflight.Group // of issuers, for what is to be in providers
 	mu        sync.Mutex
 	providers map[string]*oidc.Provider // those that were asked
 }
@@ -62,19 +64,32 @@ func (v *verifier) claims(ctx context.Context, token string) (issuer string, cla
 var errUnavailable = errors.New("the issuer cannot be asked for its keys")
 
 // provider returns an issuer's keys. They are fetched when the first token comes;
-// a failure is not remembered.
+// a failure is not remembered. An issuer that does not answer holds up those of
+// its own tokens, which anybody can write, and nobody else.
 func (v *verifier) provider(ctx context.Context, issuer string) (*oidc.Provider, error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	if p := v.providers[issuer]; p != nil {
+	p := v.providers[issuer]
+	v.mu.Unlock()
+	if p != nil {
 		return p, nil
 	}
-	// The provider keeps the context for later look-ups of keys.
-	p, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), v.client), issuer)
-	if err == nil {
-		v.providers[issuer] = p
+	answer := v.asking.DoChan(issuer, func() (any, error) {
+		// The provider keeps the context for later look-ups of keys.
+		p, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), v.client), issuer)
+		if err == nil {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.providers[issuer] = p
+		}
+		return p, err
+	})
+	select {
+	case a := <-answer:
+		p, _ := a.Val.(*oidc.Provider)
+		return p, a.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return p, err
 }
 
 // unverifiedIssuer reads whose token it claims to be.

@@ -15,7 +15,12 @@ type File[T any] struct {
 	what  string // for errors
 	parse func(text string) (T, error)
 	text  []byte
+	gone  int // looks in a row at which it could not be read
 }
+
+// patience is how many looks a file that was there may be gone, being replaced,
+// before that is an error: the next start would fail.
+const patience = 5
 
 // Open reads a file. Errors begin with what is in it.
 func Open[T any](path, what string, parse func(text string) (T, error)) (*File[T], T, error) {
@@ -25,15 +30,19 @@ func Open[T any](path, what string, parse func(text string) (T, error)) (*File[T
 }
 
 // Reread returns what the file holds if it is not as it was, or what is wrong
-// with it. A file that was there and is gone has not changed: it is being replaced.
+// with it: that is a change too. A file that was there and is gone has not changed:
+// it is being replaced. If that takes long it is an error, once.
 func (f *File[T]) Reread() (v T, changed bool, err error) {
 	text, err := os.ReadFile(f.path)
-	switch {
-	case err != nil && f.text != nil, err == nil && f.text != nil && bytes.Equal(text, f.text):
-		return v, false, nil
-	case err == nil:
+	if err == nil {
+		f.gone = 0
+		if f.text != nil && bytes.Equal(text, f.text) {
+			return v, false, nil
+		}
 		f.text = append([]byte{}, text...) // not nil
 		v, err = f.parse(string(text))
+	} else if f.gone++; f.text != nil && f.gone != patience {
+		return v, false, nil
 	}
 	if err != nil {
 		err = fmt.Errorf("%s %s: %w", f.what, f.path, err)

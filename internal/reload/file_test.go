@@ -10,8 +10,8 @@ import (
 	"github.com/spancast/spancast/internal/reload"
 )
 
-// TestFile_IsReadWhenItHasChanged: a file that is replaced is gone for a moment,
-// and one with faults is complained of once.
+// TestFile_IsReadWhenItHasChanged: a file that is replaced is gone for a moment;
+// one that is gone for long, and one with faults, are complained of once.
 func TestFile_IsReadWhenItHasChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "number")
 	if _, _, err := reload.Open(path, "number in", strconv.Atoi); err == nil || !strings.HasPrefix(err.Error(), "number in "+path+": ") {
@@ -31,11 +31,29 @@ func TestFile_IsReadWhenItHasChanged(t *testing.T) {
 	if _, changed, err := f.Reread(); changed || err != nil {
 		t.Errorf("unchanged: %t, %v", changed, err)
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
+	gone := func(looks int) (complaints int) {
+		t.Helper()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		for range looks {
+			if _, changed, err := f.Reread(); changed != (err != nil) {
+				t.Errorf("gone: %t, %v", changed, err)
+			} else if changed {
+				complaints++
+			}
+		}
+		return complaints
 	}
+	if n := gone(4); n != 0 {
+		t.Errorf("gone for a moment: %d complaints", n)
+	}
+	write("1")
 	if _, changed, err := f.Reread(); changed || err != nil {
-		t.Errorf("gone for a moment: %t, %v", changed, err)
+		t.Errorf("back, and the same: %t, %v", changed, err)
+	}
+	if n := gone(20); n != 1 {
+		t.Errorf("gone for long: %d complaints", n)
 	}
 	for _, text := range []string{"", "x"} {
 		write(text)
