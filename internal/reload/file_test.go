@@ -45,12 +45,14 @@ func TestFile_IsReadWhenItHasChanged(t *testing.T) {
 		}
 		return complaints
 	}
-	if n := gone(4); n != 0 {
-		t.Errorf("gone for a moment: %d complaints", n)
-	}
-	write("1")
-	if _, changed, err := f.Reread(); changed || err != nil {
-		t.Errorf("back, and the same: %t, %v", changed, err)
+	for range 2 {
+		if n := gone(4); n != 0 {
+			t.Errorf("gone for a moment: %d complaints", n)
+		}
+		write("1")
+		if _, changed, err := f.Reread(); changed || err != nil {
+			t.Errorf("back, and the same: %t, %v", changed, err)
+		}
 	}
 	if n := gone(20); n != 1 {
 		t.Errorf("gone for long: %d complaints", n)
