@@ -39,6 +39,14 @@ func subscribeAt(t *testing.T, at access.Bound, key access.SecretKey, prefixes .
 	return &subscriber{t, z}
 }
 
+// subscribeSlow subscribes with next to no room for what was not received yet.
+func subscribeSlow(t testing.TB, at access.Bound, prefix string) *subscriber {
+	t.Helper()
+	z := harness.Socket(t, zmq.SUB)
+	check(t, errors.Join(z.SetRcvtimeo(testPatience), z.SetRcvhwm(1), z.SetRcvbuf(4096), z.SetSubscribe(prefix), z.Connect(at.Endpoint)))
+	return &subscriber{t, z}
+}
+
 // tableRecord is a record of another table than record's.
 func tableRecord(table string, seq, n int) *changestream.DataChangeRecord {
 	rec := record(changestream.ModUpdate, seq, n)

@@ -48,7 +48,7 @@ func TestSurvey_TellsWhoIsThere(t *testing.T) {
 func TestSurvey_ShowsWhoIsSlow(t *testing.T) {
 	p := start(t, func(o *Options) { o.SendHWM = 10 })
 	quick := p.subscribe(t, "Orders/")
-	standStill(t, p.Endpoints()[0])
+	subscribeSlow(t, p.Bound("")[0], "Users/")
 	quick.until("Orders/$resolved/")
 	sink := p.Sink(changestream.Partition{})
 	waitFor(t, "a message to be lost", func() bool {

@@ -81,7 +81,7 @@ func (r *running) stop() {
 
 // subscriber is a plain SUB socket.
 type subscriber struct {
-	t *testing.T
+	t testing.TB
 	z *zmq.Socket
 }
 

@@ -2,15 +2,11 @@ package publisher
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
-	zmq "github.com/pebbe/zmq4"
-
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
-	"github.com/spancast/spancast/test/harness"
 )
 
 // BenchmarkStalled: fifty subscribers that read, alone and beside one that has
@@ -30,7 +26,7 @@ func benchStalled(b *testing.B, stalled bool) {
 	p := start(b, func(o *Options) { o.SendHWM, o.MaxBuffer = 2000, 16<<20 })
 	at := p.Endpoints()[0]
 	if stalled {
-		standStill(b, at)
+		subscribeSlow(b, p.Bound("")[0], "Users/")
 	}
 	var drains []*drain
 	for range 50 {
@@ -93,11 +89,4 @@ func benchStalled(b *testing.B, stalled bool) {
 	report(b, len(drains), began)
 	b.ReportMetric(float64(p.Stats().Slow.Load()-drops), "drops")
 	p.stop()
-}
-
-// standStill subscribes, and never reads.
-func standStill(t testing.TB, endpoint string) {
-	t.Helper()
-	z := harness.Socket(t, zmq.SUB)
-	check(t, errors.Join(z.SetRcvhwm(1), z.SetRcvbuf(4096), z.SetSubscribe("Users/"), z.Connect(endpoint)))
 }

@@ -2,16 +2,12 @@ package publisher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	zmq "github.com/pebbe/zmq4"
-
-	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 )
 
@@ -44,18 +40,6 @@ func (f *feed) next(ctx context.Context, sizes ...int) {
 	if err := f.sink.Flush(ctx, f.mark); err != nil {
 		f.t.Error(err)
 	}
-}
-
-// subscribeSlow subscribes with next to no room for what was not received yet.
-func subscribeSlow(t *testing.T, at access.Bound, prefix string) *subscriber {
-	t.Helper()
-	ctx, err := zmq.NewContext()
-	check(t, err)
-	z, err := ctx.NewSocket(zmq.SUB)
-	check(t, err)
-	t.Cleanup(func() { z.SetLinger(0); z.Close(); ctx.Term() })
-	check(t, errors.Join(z.SetRcvtimeo(testPatience), z.SetRcvhwm(1), z.SetRcvbuf(4096), z.SetSubscribe(prefix), z.Connect(at.Endpoint)))
-	return &subscriber{t, z}
 }
 
 func TestPublisher_ReadersSendWhatTheyRead(t *testing.T) {
