@@ -74,6 +74,9 @@ func (s *Server) Load(ctx context.Context, l Load) (int, error) {
 	return made, nil
 }
 
+// minNap is the shortest wait that is worth a system call.
+const minNap = 100 * time.Microsecond
+
 // pace waits while the load is ahead of its rate.
 func (l Load) pace(ctx context.Context, started time.Time, made int) {
 	if l.Rate == 0 {
@@ -81,8 +84,11 @@ func (l Load) pace(ctx context.Context, started time.Time, made int) {
 	}
 	due := started.Add(time.Duration(float64(made) / float64(l.Rate) * float64(time.Second)))
 	wait := time.Until(due)
-	if wait >= time.Millisecond {
+	switch {
+	case wait >= time.Millisecond:
 		rest(ctx, wait)
+	case wait > minNap:
+		nap(wait)
 	}
 }
 

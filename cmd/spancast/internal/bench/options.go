@@ -16,6 +16,7 @@ type Options struct {
 	Full     bool          // all sections, and all their rows
 	Duration time.Duration // of each measurement
 	Rate     int           // of the latency section, in changes a second; 0: parts of the top rate
+	Profile  io.Writer     // where a CPU profile of serve is written to; nil: nowhere
 	Progress io.Writer     // where to say what is being measured
 }
 

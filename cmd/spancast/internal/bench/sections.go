@@ -81,6 +81,9 @@ func (r *run) throughput() error {
 			return fmt.Errorf("%v: %w", s, err)
 		}
 	}
+	if r.opt.Profile != nil {
+		return r.profile()
+	}
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 func newBench() *cobra.Command {
 	o := bench.Options{Duration: 2 * time.Second}
 	var asJSON bool
-	var picture string
+	var picture, profile string
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure the speed of this machine",
@@ -35,12 +35,19 @@ func newBench() *cobra.Command {
 				return failed(err)
 			}
 			o.Progress = cmd.ErrOrStderr()
-			var svg *os.File
-			if picture != "" { // what is wrong with it is said before the minutes have passed
-				if svg, err = os.Create(picture); err != nil {
-					return misconfigured(fmt.Errorf("--svg: %w", err))
-				}
-				defer svg.Close()
+			// What is wrong with a file is said before the minutes have passed.
+			svg, err := newFile("--svg", picture)
+			if err != nil {
+				return err
+			}
+			defer svg.Close()
+			cpu, err := newFile("--profile", profile)
+			if err != nil {
+				return err
+			}
+			defer cpu.Close()
+			if cpu != nil {
+				o.Profile = cpu
 			}
 			report, err := bench.Run(cmd.Context(), o)
 			if report != nil {
@@ -57,7 +64,20 @@ func newBench() *cobra.Command {
 	f.IntVar(&o.Rate, "rate", 0, "changes a second of the latency section, instead of parts of the top rate")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	f.StringVar(&picture, "svg", "", "file for a picture of it")
+	f.StringVar(&profile, "profile", "", "file for a CPU profile of serve at the top rate, for go tool pprof and go build -pgo; with the throughput section")
 	return cmd
+}
+
+// newFile creates the file that a flag names, if it names one.
+func newFile(flag, name string) (*os.File, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, misconfigured(fmt.Errorf("%s: %w", flag, err))
+	}
+	return f, nil
 }
 
 func writeReport(cmd *cobra.Command, r *bench.Report, asJSON bool, svg *os.File) error {
