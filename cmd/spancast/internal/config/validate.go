@@ -146,6 +146,14 @@ type Target struct {
 	PlainText bool   // without TLS and credentials: a loopback address or an emulator
 }
 
+// String is the database, and where it is.
+func (t Target) String() string {
+	if t.Endpoint == "" {
+		return string(t.Database)
+	}
+	return string(t.Database) + " at " + t.Endpoint
+}
+
 // Source is the database of the change stream.
 func (l *Loaded) Source() Target { return l.target(l.Database, l.SpannerEndpoint) }
 

@@ -86,10 +86,18 @@ func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog
 	return s, nil
 }
 
+// connectPatience is how long Spanner may take before the log says what is being
+// waited for.
+const connectPatience = 3 * time.Second
+
 // connect opens the clients and looks at the stream and the tables.
 func (s *Service) connect(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, connect.Timeout)
 	defer cancel()
+	slow := time.AfterFunc(connectPatience, func() {
+		s.log.Warn("Spanner has not answered yet, still trying", "source", s.cfg.Source().String(), "metadata", s.cfg.Metadata().String())
+	})
+	defer slow.Stop()
 	if s.source, s.info, err = Describe(ctx, s.cfg, s.telemetry.Spanner()); err != nil {
 		return err
 	}
