@@ -135,7 +135,7 @@ func (t *tail) live() {
 	if !t.lived {
 		t.lived = true
 		topics := strings.Join(t.opt.Topics, ", ")
-		if slices.Contains(t.opt.Topics, "") {
+		if topics == "" || slices.Contains(t.opt.Topics, "") {
 			topics = "everything"
 		}
 		t.opt.Log.Info("subscribed", "topics", topics)
