@@ -160,7 +160,7 @@ func (r *replay) options(from, to time.Time, onGap func(changestream.Gap)) chang
 		Drained: func(context.Context) error { return nil }, OnGap: onGap, OnGapPolicy: changestream.GapStop,
 		Start: func(time.Time) time.Time { return from }, End: end, Keep: time.Nanosecond,
 		QueryWindow: r.opt.QueryWindow, Heartbeat: r.opt.Heartbeat, CheckpointInterval: 2 * tickEvery, Lease: lease, DrainTimeout: time.Second,
-		Log: r.opt.Log,
+		Log: r.opt.Log.With("for", "recovery"), // beside the one that publishes
 	}
 }
 

@@ -190,6 +190,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if page := s.Page(); page != "" {
 		s.log.Info("status page: " + page)
 	}
+	warnExposed(s.log, s.cfg.Exposed("BIND", "CONNECT", "RECOVERY_BIND"))
 	reading, stopReading := context.WithCancelCause(ctx)
 	defer stopReading(nil)
 	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))
@@ -217,6 +218,13 @@ func (s *Service) Run(ctx context.Context) error {
 		s.log.Info("ended", "messages", s.pub.Stats().Messages.Load())
 	}
 	return err
+}
+
+// warnExposed says, at every start, what was allowed once.
+func warnExposed(log *slog.Logger, endpoints []string) {
+	if len(endpoints) > 0 {
+		log.Warn("without CURVE whoever reaches these endpoints reads everything; SPANCAST_ALLOW_INSECURE allows that", "endpoints", endpoints)
+	}
 }
 
 // startOthers starts what runs beside the pipe, and returns what waits for it.
