@@ -112,8 +112,9 @@ func (m *machine) verdict(kind string, text []byte, now instant) {
 	}
 }
 
+// begun learns that an answer begins, which is not progress yet: it may fail at
+// once, again and again.
 func (m *machine) begun(body message.BeginBody) {
-	m.progress()
 	if m.session.snapshot {
 		m.session.at = body.At
 	}
