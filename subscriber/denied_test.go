@@ -109,6 +109,28 @@ func TestMachine_WhoWasAnsweredWaitsForAnswers(t *testing.T) {
 	}
 }
 
+// Answers that begin and break off are no answers: they are asked for less and
+// less often, and not for ever.
+func TestMachine_WhomAnswersFailAgainAndAgainGoesOn(t *testing.T) {
+	w := lonely(t, func(*world) {})
+	w.begin(t, Position{})
+	before := requests(w)
+	w.stutters = true
+	w.loses(t, "A0", "A1", "A2")
+	for range 600 {
+		w.run(t, 100*time.Millisecond)
+	}
+	if n := requests(w) - before; n < 10 || n > 60 {
+		t.Errorf("%d requests in a minute", n)
+	}
+	for range 10 {
+		w.run(t, time.Second)
+	}
+	if s := w.m.state(); !s.Live || len(w.gaps) != 1 || w.gaps[0].Cause != Unrecovered || w.gaps[0].Lost != 2 {
+		t.Errorf("%+v, gaps %v", s, w.gaps)
+	}
+}
+
 // What was asked for by name and is denied ends it; a cursor's position does not:
 // its owner is told what is missing.
 func TestMachine_DeniedFromTheStart(t *testing.T) {
