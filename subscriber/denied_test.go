@@ -1,9 +1,12 @@
 package subscriber
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/spancast/spancast/message"
 )
 
 // lonely is a world whose recovery endpoint is of no use to the subscriber.
@@ -128,6 +131,25 @@ func TestMachine_WhomAnswersFailAgainAndAgainGoesOn(t *testing.T) {
 	}
 	if s := w.m.state(); !s.Live || len(w.gaps) != 1 || w.gaps[0].Cause != Unrecovered || w.gaps[0].Lost != 2 {
 		t.Errorf("%+v, gaps %v", s, w.gaps)
+	}
+}
+
+// A snapshot that was interrupted for so long that its timestamp is gone begins
+// anew: nothing is a gap, and nothing is asked for over and over.
+func TestMachine_ASnapshotThatIsTooOldBeginsAnew(t *testing.T) {
+	w := lonely(t, func(w *world) { w.mute, w.opt.snapshot = true, true })
+	w.begin(t, Position{})
+	s := &w.m.session
+	if !s.active || !s.snapshot {
+		t.Fatalf("%+v", s)
+	}
+	s.at, s.after = "2026-11-20T09:54:00.000000000Z", "2026-11-20T09:54:00.000000000Z/$read.Orders/WzFd/0"
+	text, _ := json.Marshal(message.GoneBody{From: s.at, Oldest: "2026-11-20T10:54:00.000000000Z"})
+	before := requests(w)
+	w.m.answer([]byte(s.id), []byte(message.Gone), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), text, w.now)
+	w.run(t, time.Second)
+	if !s.snapshot || s.at != "" || s.after != "" || len(w.gaps) > 0 || requests(w) != before+1 {
+		t.Errorf("%+v, gaps %v, %d requests", s, w.gaps, requests(w)-before)
 	}
 }
 
