@@ -104,6 +104,15 @@ const (
 	MaxLifetime     = 24 * time.Hour
 )
 
+// UnmarshalYAML reads a key in Z85, and says of one that is none where it stands:
+// without quotes YAML takes a part of many keys for something else.
+func (p *PublicKey) UnmarshalYAML(node *yaml.Node) error {
+	if err := p.UnmarshalText([]byte(node.Value)); err != nil {
+		return fmt.Errorf("line %d: %w; in quotes", node.Line, err)
+	}
+	return nil
+}
+
 // ParsePolicy reads an access file. Its error lists all faults.
 func ParsePolicy(text []byte) (*Policy, error) {
 	p := new(Policy)

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,9 @@ enrolment:
 		if _, err := ParsePolicy([]byte(text)); err == nil {
 			t.Errorf("%s was accepted", text)
 		}
+	}
+	if _, err := ParsePolicy([]byte("identities:\n- name: a\n  keys:\n  - " + keyA + "\n  - short\n")); !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), "line 5: ") {
+		t.Errorf("a bad key: %v", err)
 	}
 }
 

@@ -280,6 +280,8 @@ func TestReplay_OfWhatIsGone(t *testing.T) {
 			if last(t, all, message.Gone, &gone); gone.From != message.FormatTime(from) || gone.Oldest <= gone.From || len(changes(all)) != 0 {
 				t.Errorf("%s, to %q: %+v", what, to, gone)
 			}
+			var end message.EndBody
+			last(t, c.replay(message.ReplayRequest{From: gone.Oldest, To: message.Now}), message.End, &end)
 			if what != "before retention" {
 				continue
 			}

@@ -160,7 +160,7 @@ func (r *replay) options(from, to time.Time, onGap func(changestream.Gap)) chang
 		Drained: func(context.Context) error { return nil }, OnGap: onGap, OnGapPolicy: changestream.GapStop,
 		Start: func(time.Time) time.Time { return from }, End: end, Keep: time.Nanosecond,
 		QueryWindow: r.opt.QueryWindow, Heartbeat: r.opt.Heartbeat, CheckpointInterval: 2 * tickEvery, Lease: lease, DrainTimeout: time.Second,
-		Log: r.opt.Log,
+		Log: r.opt.Log.With("for", "recovery"), // beside the one that publishes
 	}
 }
 
@@ -171,15 +171,24 @@ func (e *goneError) Error() string {
 	return fmt.Sprintf("what came after %s is gone; the stream keeps what came after %s", message.FormatTime(e.from), message.FormatTime(e.oldest))
 }
 
-// gone makes a goneError of an error that says so; oldest is used if Spanner did
-// not say what it keeps.
-func gone(err error, from, oldest time.Time) error {
+// goneMargin is how far after the oldest time that is kept a client is told to
+// begin: that moves on until the client has asked again.
+const goneMargin = 5 * time.Second
+
+// gone makes a goneError of an error that says so, with a time from which reading
+// does not fail in the same way. Kept is where retention ends; Spanner may say
+// something later, when the stream is younger, and that does not move.
+func gone(err error, from, kept time.Time) error {
 	var e *changestream.Error
 	if !errors.As(err, &e) || e.Cause != changestream.PositionTooOld {
 		return err
 	}
-	if !e.Oldest().IsZero() {
-		oldest = e.Oldest()
+	oldest := e.Oldest()
+	switch {
+	case oldest.Before(kept.Add(time.Minute)):
+		oldest = kept.Add(goneMargin)
+	case !oldest.Equal(oldest.Truncate(time.Microsecond)): // of Google's emulator; reading begins at microseconds
+		oldest = after(oldest)
 	}
 	return &goneError{from: from, oldest: oldest}
 }

@@ -112,8 +112,9 @@ func (m *machine) verdict(kind string, text []byte, now instant) {
 	}
 }
 
+// begun learns that an answer begins, which is not progress yet: it may fail at
+// once, again and again.
 func (m *machine) begun(body message.BeginBody) {
-	m.progress()
 	if m.session.snapshot {
 		m.session.at = body.At
 	}
@@ -192,6 +193,11 @@ func (m *machine) snapshotEnded(body message.EndBody, now instant) {
 // gone takes that changes are too old to be had.
 func (m *machine) gone(body message.GoneBody, now instant) {
 	m.session.active = false
+	if m.session.snapshot { // it was interrupted for longer than rows are kept as they were
+		m.session.at, m.session.after = "", ""
+		m.failed("the snapshot cannot be read on and begins anew, at a later time: rows come again", now)
+		return
+	}
 	oldest, ok := parseStamp(body.Oldest)
 	if !ok || oldest <= m.complete {
 		m.failed("what is missing is gone, and it is not said from when on it is not", now)

@@ -1,9 +1,12 @@
 package subscriber
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/spancast/spancast/message"
 )
 
 // lonely is a world whose recovery endpoint is of no use to the subscriber.
@@ -106,6 +109,47 @@ func TestMachine_WhoWasAnsweredWaitsForAnswers(t *testing.T) {
 	}
 	if s := w.m.state(); !s.Live || s.Replayed != 3 || len(w.gaps) > 0 {
 		t.Errorf("%+v, gaps %v", s, w.gaps)
+	}
+}
+
+// Answers that begin and break off are no answers: they are asked for less and
+// less often, and not for ever.
+func TestMachine_WhomAnswersFailAgainAndAgainGoesOn(t *testing.T) {
+	w := lonely(t, func(*world) {})
+	w.begin(t, Position{})
+	before := requests(w)
+	w.stutters = true
+	w.loses(t, "A0", "A1", "A2")
+	for range 600 {
+		w.run(t, 100*time.Millisecond)
+	}
+	if n := requests(w) - before; n < 10 || n > 60 {
+		t.Errorf("%d requests in a minute", n)
+	}
+	for range 10 {
+		w.run(t, time.Second)
+	}
+	if s := w.m.state(); !s.Live || len(w.gaps) != 1 || w.gaps[0].Cause != Unrecovered || w.gaps[0].Lost != 2 {
+		t.Errorf("%+v, gaps %v", s, w.gaps)
+	}
+}
+
+// A snapshot that was interrupted for so long that its timestamp is gone begins
+// anew: nothing is a gap, and nothing is asked for over and over.
+func TestMachine_ASnapshotThatIsTooOldBeginsAnew(t *testing.T) {
+	w := lonely(t, func(w *world) { w.mute, w.opt.snapshot = true, true })
+	w.begin(t, Position{})
+	s := &w.m.session
+	if !s.active || !s.snapshot {
+		t.Fatalf("%+v", s)
+	}
+	s.at, s.after = "2026-11-20T09:54:00.000000000Z", "2026-11-20T09:54:00.000000000Z/$read.Orders/WzFd/0"
+	text, _ := json.Marshal(message.GoneBody{From: s.at, Oldest: "2026-11-20T10:54:00.000000000Z"})
+	before := requests(w)
+	w.m.answer([]byte(s.id), []byte(message.Gone), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), text, w.now)
+	w.run(t, time.Second)
+	if !s.snapshot || s.at != "" || s.after != "" || len(w.gaps) > 0 || requests(w) != before+1 {
+		t.Errorf("%+v, gaps %v, %d requests", s, w.gaps, requests(w)-before)
 	}
 }
 

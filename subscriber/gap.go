@@ -36,6 +36,9 @@ func (g Gap) String() string {
 	if g.Lost > 0 {
 		s += fmt.Sprintf(", %d of them", g.Lost)
 	}
+	if g.Cause == Expired {
+		s += "; the change stream keeps nothing older, or is younger"
+	}
 	return s
 }
 

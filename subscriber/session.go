@@ -1,7 +1,9 @@
 package subscriber
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -172,7 +174,11 @@ func (m *machine) failed(why string, now instant) {
 		m.wanted = s.why
 	}
 	m.stats.Failures++
-	m.log.Warn("recovery failed, trying again", "error", why, "endpoint", s.endpoint, "in", pause)
+	level := slog.LevelWarn
+	if s.endpoint == "" && s.failures <= 5 { // the first hello is on its way
+		level = slog.LevelDebug
+	}
+	m.log.Log(context.Background(), level, "recovery failed, trying again", "error", why, "endpoint", s.endpoint, "in", pause)
 }
 
 // progress notes that the request is answered.

@@ -101,6 +101,19 @@ func (w *world) request(r request) {
 	switch {
 	case w.mute:
 		return
+	case w.stutters && r.command == message.CommandReplay: // begins, and cannot read
+		var q message.ReplayRequest
+		json.Unmarshal(r.body, &q)
+		begin, _ := json.Marshal(message.BeginBody{From: q.From})
+		broken, _ := json.Marshal(message.ErrorBody{Code: message.Interrupted, Message: "cannot read on"})
+		for _, m := range []struct {
+			kind string
+			body []byte
+		}{{message.Begin, begin}, {message.Failed, broken}} {
+			w.m.answer([]byte(q.ID), []byte(m.kind), []byte(message.ControlVersion(w.clock.time())+" 0 0 {}"), m.body, w.now)
+			w.settle(-1)
+		}
+		return
 	case w.denies && r.command == message.CommandReplay:
 		var q message.ReplayRequest
 		json.Unmarshal(r.body, &q)

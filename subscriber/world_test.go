@@ -38,10 +38,10 @@ type world struct {
 	breaks  rules
 	recover []string // recovery endpoints in the hellos
 
-	denies, mute bool  // what the recovery endpoint does instead of an answer
-	forgiving    bool  // gaps and errors are kept, and no failure
-	gaps         []Gap // that were told
-	err          error // that ended it
+	denies, mute, stutters bool  // what the recovery endpoint does instead of an answer
+	forgiving              bool  // gaps and errors are kept, and no failure
+	gaps                   []Gap // that were told
+	err                    error // that ended it
 }
 
 // rules can be broken, to see that it is noticed.

@@ -45,7 +45,7 @@ func TestKeygen_WritesAKeyThatOnlyItsOwnerReads(t *testing.T) {
 	if status, stdout, _ := harness.Run(t, nil, "keygen", "--public", path); status != 0 || strings.TrimSpace(stdout) != public {
 		t.Errorf("--public: %d, %q, want %q", status, stdout, public)
 	}
-	if status, _, stderr := harness.Run(t, nil, "keygen", "--out", path); status != 1 || !strings.Contains(stderr, "exists") {
+	if status, _, stderr := harness.Run(t, nil, "keygen", "--out", path); status != 1 || !strings.Contains(stderr, "exists, and is not overwritten") {
 		t.Errorf("an existing file: %d, %s", status, stderr)
 	}
 	if status, stdout, _ := harness.Run(t, nil, "keygen"); status != 0 || !strings.Contains(stdout, "secret ") || !strings.Contains(stdout, "public ") {

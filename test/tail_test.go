@@ -66,6 +66,28 @@ func TestTail_VerifyTellsWhatCouldNotBeRecovered(t *testing.T) {
 	})
 }
 
+// TestTail_SaysWhatItCannotDo before it has waited for anything; to have heard
+// nobody is not to have verified.
+func TestTail_SaysWhatItCannotDo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		says   string
+		args   []string
+	}{
+		{2, "--table is for --snapshot", []string{"--table", "Orders"}},
+		{2, "--snapshot and --since do not go together", []string{"--snapshot", "--since", "1m"}},
+		{2, "--cursor: stat /no/such: no such file or directory", []string{"--cursor", "/no/such/file"}},
+		{2, "is a directory; name a file in it", []string{"--cursor", t.TempDir()}},
+		{1, "nobody answered, so that nothing could be verified", []string{"--verify", "--timeout", "200ms"}},
+	} {
+		status, _, stderr := harness.Run(t, nil, append([]string{"tail", "--connect", "tcp://127.0.0.1:1"}, c.args...)...)
+		if status != c.status || !strings.Contains(stderr, c.says) {
+			t.Errorf("%q: exit status %d, %s", c.args, status, stderr)
+		}
+	}
+}
+
 // TestTail_BeginsInThePastOrWithASnapshot, and goes on from a cursor.
 func TestTail_BeginsInThePastOrWithASnapshot(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
@@ -41,12 +43,21 @@ func Main(args []string) int {
 		fmt.Fprintf(os.Stderr, "%s: %v\nRun '%s --help' for usage.\n", cmd.CommandPath(), err, cmd.CommandPath())
 		return statusUsage
 	}
+	if ran.err != nil && ctx.Err() != nil && canceled(ran.err) {
+		fmt.Fprintf(os.Stderr, "%s: interrupted\n", cmd.CommandPath()) // what was waited for is not to blame
+		return ran.status
+	}
 	if ran.err != nil {
 		for line := range strings.Lines(explain(ran.err)) {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.CommandPath(), strings.TrimRight(line, "\n"))
 		}
 	}
 	return ran.status
+}
+
+// canceled tells whether an error is that of a context that has ended.
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
 }
 
 // untilSignal returns a context that the first SIGINT or SIGTERM ends. A second
@@ -100,6 +111,8 @@ func misconfigured(err error) error {
 	return &runError{err, statusUsage}
 }
 
+const places = " SPANCAST_SPANNER_ENDPOINT, SPANCAST_METADATA_ENDPOINT or SPANNER_EMULATOR_HOST, and that Spanner is there"
+
 // explain adds the way out to errors that have one.
 func explain(err error) string {
 	text := err.Error()
@@ -115,9 +128,14 @@ func explain(err error) string {
 	case changestream.Denied:
 		return text + "; spancast admin bootstrap --print shows the grants that are needed"
 	case changestream.Unreachable:
-		return text + "; check SPANCAST_SPANNER_ENDPOINT, SPANCAST_METADATA_ENDPOINT or SPANNER_EMULATOR_HOST, and that Spanner is there"
+		return text + "; check" + places
 	case changestream.PositionTooOld:
 		return text + "; set SPANCAST_START_AT to a time that the change stream still keeps"
+	case changestream.Transient:
+		switch status.Code(err) {
+		case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled: // in words of gRPC
+			return text + "; Spanner did not answer; check" + places
+		}
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -56,8 +57,11 @@ func newKeygen() *cobra.Command {
 // overwritten is lost.
 func writeSecretKey(path string, key access.SecretKey) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("--out: %w, and is not overwritten: its key would be lost; name another file", err)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("--out: %w", err)
 	}
 	_, err = f.WriteString(key.Reveal() + "\n")
 	return errors.Join(err, f.Close())
@@ -69,7 +73,9 @@ func printKey(w io.Writer, key access.SecretKey, withSecret, asJSON bool) error 
 		if withSecret {
 			line["secret"] = key.Reveal()
 		}
-		return failed(json.NewEncoder(w).Encode(line))
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false) // keys have < and >, and are copied
+		return failed(e.Encode(line))
 	}
 	if !withSecret {
 		_, err := fmt.Fprintln(w, key.Public())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -35,6 +36,15 @@ func newTail() *cobra.Command {
 			}
 			if o.Count < 0 || o.Timeout < 0 {
 				return errors.New("--count and --timeout cannot be less than 0")
+			}
+			if len(o.Tables) > 0 && !o.Snapshot {
+				return errors.New("--table is for --snapshot; the changes of a table are chosen by --topic")
+			}
+			if o.Snapshot && since != "" {
+				return errors.New("--snapshot and --since do not go together: after the rows come the changes since they were read")
+			}
+			if err := inADirectory(o.Cursor); err != nil {
+				return misconfigured(err)
 			}
 			var err error
 			if o.Since, err = sinceOf(since); err != nil {
@@ -73,6 +83,22 @@ func newTail() *cobra.Command {
 	f.BoolVar(&o.Verify, "verify", false, "count losses, duplicates and disorder; what is not as it should be shows in the exit status")
 	keys.bind(f)
 	return cmd
+}
+
+// inADirectory tells at once that a cursor could never be saved.
+func inADirectory(cursor string) error {
+	if cursor == "" {
+		return nil
+	}
+	if info, err := os.Stat(cursor); err == nil && info.IsDir() {
+		return fmt.Errorf("--cursor: %s is a directory; name a file in it", cursor)
+	}
+	if info, err := os.Stat(filepath.Dir(cursor)); err != nil {
+		return fmt.Errorf("--cursor: %w", err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("--cursor: %s is not a directory", filepath.Dir(cursor))
+	}
+	return nil
 }
 
 // sinceOf reads a duration back, or a time.

@@ -197,6 +197,9 @@ func TestValidate_OpenEndpointsMustBeAllowed(t *testing.T) {
 				if err := Load().Validate(); err != nil {
 					t.Errorf("allowed: %v", err)
 				}
+				if exposed := Load().Exposed(name); (len(exposed) > 0) != open || open && !strings.HasSuffix(value, exposed[0]) {
+					t.Errorf("exposed: %q", exposed)
+				}
 			})
 		}
 	}

@@ -116,17 +116,29 @@ func (l *Loaded) checkEndpoints() error {
 	if l.AllowInsecure {
 		return errors.Join(faults...)
 	}
-	for name, endpoints := range map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind, "FORWARD_BIND": l.ForwardBind} {
-		secured := l.Secured()
-		if name == "CONNECT" {
-			secured = l.ConnectSecured()
-		}
-		if open := endpoints.open(); len(open) > 0 && !secured {
+	for _, name := range []string{"BIND", "CONNECT", "RECOVERY_BIND", "FORWARD_BIND"} {
+		if open := l.Exposed(name); len(open) > 0 {
 			faults = append(faults, fmt.Errorf("%s_%s: %s is not a loopback address, and anybody who reaches it could read the changes; %s",
 				Prefix, name, strings.Join(open, ", "), wayOut(name)))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// Exposed lists those endpoints of variables, named without prefix, that others
+// than this machine can reach and that have no CURVE: none without AllowInsecure.
+func (l *Loaded) Exposed(names ...string) (out []string) {
+	endpoints := map[string]Endpoints{"BIND": l.Bind, "CONNECT": l.Connect, "RECOVERY_BIND": l.RecoveryBind, "FORWARD_BIND": l.ForwardBind}
+	for _, name := range names {
+		secured := l.Secured()
+		if name == "CONNECT" {
+			secured = l.ConnectSecured()
+		}
+		if !secured {
+			out = append(out, endpoints[name].open()...)
+		}
+	}
+	return out
 }
 
 func (l *Loaded) checkRules() error {
@@ -144,6 +156,14 @@ type Target struct {
 	Database  Database
 	Endpoint  string // host:port, empty for Google's
 	PlainText bool   // without TLS and credentials: a loopback address or an emulator
+}
+
+// String is the database, and where it is.
+func (t Target) String() string {
+	if t.Endpoint == "" {
+		return string(t.Database)
+	}
+	return string(t.Database) + " at " + t.Endpoint
 }
 
 // Source is the database of the change stream.

@@ -90,6 +90,7 @@ func (f *forwarder) run(ctx context.Context, tel *telemetry.Telemetry, log *slog
 			Metrics: tel.Handler(), Level: level, Profile: f.cfg.Profile, Certificate: certificate, Log: log})
 	}
 	log.Info(fmt.Sprintf("forwarding from publishers at %s to subscribers at %s", strings.Join(f.sink.Publishers(), ", "), strings.Join(f.sink.Subscribers(), ", ")))
+	warnExposed(log, f.cfg.Exposed("BIND", "FORWARD_BIND"))
 	if page := pages.Page(); page != "" {
 		log.Info("status page: " + page)
 	}

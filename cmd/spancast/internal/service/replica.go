@@ -81,7 +81,10 @@ func (s *Service) banner() string {
 	}
 	try := "spancast tail"
 	if e := s.pub.Endpoints(); len(e) > 0 {
-		try += " --connect " + strings.Replace(e[0], "//0.0.0.0:", "//127.0.0.1:", 1)
+		try += " --connect " + strings.NewReplacer("//0.0.0.0:", "//127.0.0.1:", "//[::]:", "//[::1]:").Replace(e[0])
+	}
+	if s.gate != nil { // a public key has nothing that a shell would not leave alone between these
+		try += " --server-key '" + s.gate.ServerKeys()[0].Public().String() + "' --secret-key-file CLIENT_KEY"
 	}
 	return fmt.Sprintf("reading change stream %s of %s, %s; try: %s", s.info.Stream, s.info.Database, where, try)
 }

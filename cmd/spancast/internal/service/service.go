@@ -86,10 +86,18 @@ func Open(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *slog
 	return s, nil
 }
 
+// connectPatience is how long Spanner may take before the log says what is being
+// waited for.
+const connectPatience = 3 * time.Second
+
 // connect opens the clients and looks at the stream and the tables.
 func (s *Service) connect(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, connect.Timeout)
 	defer cancel()
+	slow := time.AfterFunc(connectPatience, func() {
+		s.log.Warn("Spanner has not answered yet, still trying", "source", s.cfg.Source().String(), "metadata", s.cfg.Metadata().String())
+	})
+	defer slow.Stop()
 	if s.source, s.info, err = Describe(ctx, s.cfg, s.telemetry.Spanner()); err != nil {
 		return err
 	}
@@ -182,6 +190,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if page := s.Page(); page != "" {
 		s.log.Info("status page: " + page)
 	}
+	warnExposed(s.log, s.cfg.Exposed("BIND", "CONNECT", "RECOVERY_BIND"))
 	reading, stopReading := context.WithCancelCause(ctx)
 	defer stopReading(nil)
 	beside, stopBeside := context.WithCancel(context.WithoutCancel(ctx))
@@ -209,6 +218,13 @@ func (s *Service) Run(ctx context.Context) error {
 		s.log.Info("ended", "messages", s.pub.Stats().Messages.Load())
 	}
 	return err
+}
+
+// warnExposed says, at every start, what was allowed once.
+func warnExposed(log *slog.Logger, endpoints []string) {
+	if len(endpoints) > 0 {
+		log.Warn("without CURVE whoever reaches these endpoints reads everything; SPANCAST_ALLOW_INSECURE allows that", "endpoints", endpoints)
+	}
 }
 
 // startOthers starts what runs beside the pipe, and returns what waits for it.

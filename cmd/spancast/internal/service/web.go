@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/spancast/spancast/access"
@@ -66,7 +68,11 @@ func listenHTTP(ctx context.Context, cfg *config.Loaded, log *slog.Logger, reloa
 		}
 	}
 	if l, err = web.Listen(ctx, string(cfg.HTTP)); err != nil {
-		return nil, nil, fmt.Errorf("%s_HTTP: %w; choose another port, or none", config.Prefix, err)
+		out := "choose another port, or none"
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			out = "this machine has no such address"
+		}
+		return nil, nil, fmt.Errorf("%s_HTTP: %w; %s", config.Prefix, err, out)
 	}
 	return l, c, nil
 }

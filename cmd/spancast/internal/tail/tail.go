@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spancast/spancast/access"
@@ -108,6 +110,9 @@ func (t *tail) run(ctx context.Context) error {
 	if err == nil && t.opt.Count > 0 && t.seen < t.opt.Count && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %d of %d changes came in %s", ErrTimeout, t.seen, t.opt.Count, t.opt.Timeout)
 	}
+	if err == nil && t.opt.Verify && !t.lived && t.seen == 0 {
+		err = fmt.Errorf("%w: nobody answered, so that nothing could be verified", ErrFaults)
+	}
 	if t.opt.Verify {
 		err = errors.Join(err, t.summary())
 	}
@@ -129,7 +134,11 @@ func (t *tail) hint() string {
 func (t *tail) live() {
 	if !t.lived {
 		t.lived = true
-		t.opt.Log.Info("subscribed", "topics", t.opt.Topics)
+		topics := strings.Join(t.opt.Topics, ", ")
+		if topics == "" || slices.Contains(t.opt.Topics, "") {
+			topics = "everything"
+		}
+		t.opt.Log.Info("subscribed", "topics", topics)
 	}
 }
 
