@@ -16,7 +16,7 @@ type file struct {
 }
 
 // read returns the content if it is not as it was. A file that was there and is
-// gone has not changed: it is being replaced.
+// gone, or empty, has not changed: it is being replaced, or written anew.
 func (f *file) read() (text []byte, changed bool, err error) {
 	text, err = os.ReadFile(f.path)
 	if err != nil {
@@ -25,7 +25,7 @@ func (f *file) read() (text []byte, changed bool, err error) {
 		}
 		return nil, false, nil
 	}
-	if f.text != nil && bytes.Equal(text, f.text) {
+	if f.text != nil && (len(bytes.TrimSpace(text)) == 0 || bytes.Equal(text, f.text)) {
 		return nil, false, nil
 	}
 	f.text = append([]byte{}, text...)

@@ -103,6 +103,10 @@ func TestPolicyFile_IsReadWhenItHasChanged(t *testing.T) {
 	if _, changed, err := f.Reread(); changed || err != nil {
 		t.Errorf("gone for a moment: %t, %v", changed, err)
 	}
+	check(t, os.WriteFile(path, []byte("\n"), 0o600))
+	if _, changed, err := f.Reread(); changed || err != nil {
+		t.Errorf("empty for a moment: %t, %v", changed, err)
+	}
 	check(t, os.WriteFile(path, []byte("audiences: x"), 0o600))
 	if _, changed, err := f.Reread(); !changed || err == nil {
 		t.Errorf("faulty: %t, %v", changed, err)

@@ -49,8 +49,8 @@ func (r *RulesFile) reread() (rules []Rule, changed bool, err error) {
 		}
 		return nil, false, nil // gone for a moment, while it is replaced
 	}
-	if r.text != nil && bytes.Equal(text, r.text) {
-		return nil, false, nil
+	if r.text != nil && (len(bytes.TrimSpace(text)) == 0 || bytes.Equal(text, r.text)) {
+		return nil, false, nil // empty: as it is for a moment, while it is written anew
 	}
 	r.text = append([]byte{}, text...)
 	if rules, err = ParseRules(text); err != nil {
