@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -154,10 +155,16 @@ func TestSlowest_IsWhoTakesLeastOfWhatWaits(t *testing.T) {
 		"nothing waited for it":      {map[ends]traffic{a: {taken: 900, waiting: 50}, c: {taken: 100, waiting: 50}}, ends{}},
 		"less than one that is done": {map[ends]traffic{a: {taken: 300, waiting: 50}, c: {taken: 900}}, a},
 	} {
-		got, found := slowest(sample{traffic: then}, sample{traffic: test.now})
-		if got != test.want && found || found != (test.want != ends{}) {
-			t.Errorf("%s: %v, %v", name, got, found)
+		var want []ends
+		if test.want != (ends{}) {
+			want = []ends{test.want}
 		}
+		if got := slowest(sample{traffic: then}, sample{traffic: test.now}); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if got := slowest(sample{traffic: then}, sample{traffic: then}); len(got) != 2 {
+		t.Errorf("two take nothing: %v", got)
 	}
 }
 
