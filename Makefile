@@ -75,7 +75,7 @@ bench: build
 	$(BIN) bench $(BENCH)
 
 # The record path without receiving: bytes of a PartialResultSet in, frames out,
-# beside the oracle decoder and spanner.Client with ToStruct.
+# beside the oracle decoder. What ToStruct costs, `make bench` tells.
 bench-path:
 	$(GO) test -run '^$$' -bench RecordPath -benchtime $(BENCHTIME) ./publisher
 

@@ -17,6 +17,8 @@ import (
 	"unsafe"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 // Secure makes what z binds from now on a CURVE server with a key, whose clients
@@ -38,8 +40,7 @@ func SecureClient(z *zmq.Socket, own SecretKey, server PublicKey) error {
 	if own.IsZero() {
 		return errors.New("CURVE: no key of our own")
 	}
-	err := errors.Join(z.SetCurveServerkey(server.String()), z.SetCurvePublickey(own.Public().String()), z.SetCurveSecretkey(own.Reveal()))
-	if err != nil {
+	if err := zsock.Trust(z, server.String(), own.Public().String(), own.Reveal()); err != nil {
 		return fmt.Errorf("CURVE: %w", err)
 	}
 	return nil

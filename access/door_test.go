@@ -107,9 +107,7 @@ func open(t *testing.T, g *Gate, log *logbook, d Domain, guarded bool) *door {
 	t.Cleanup(func() {
 		close(dr.stop)
 		<-dr.done
-		if dr.guard != nil {
-			dr.guard.Close()
-		}
+		dr.guard.Close()
 		dr.ctx.Term()
 	})
 	return dr

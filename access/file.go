@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,21 +12,32 @@ import (
 // not the file's times: files that come from a Kubernetes volume change by a
 // link.
 type file struct {
-	path string
-	text []byte
+	path   string
+	text   []byte
+	misses int // looks in a row at which it could not be read
 }
 
+// patientLooks is how many looks a file that was there may be gone, being
+// replaced, before that is an error: the next start would fail.
+const patientLooks = 5
+
 // read returns the content if it is not as it was. A file that was there and is
-// gone, or empty, has not changed: it is being replaced, or written anew.
+// gone, or empty, has not changed: it is being replaced, or written anew. If that
+// takes long it is an error, once.
 func (f *file) read() (text []byte, changed bool, err error) {
 	text, err = os.ReadFile(f.path)
+	if err == nil && len(bytes.TrimSpace(text)) == 0 && len(f.text) > 0 {
+		err = errors.New("the file is empty")
+	}
 	if err != nil {
-		if f.text == nil {
+		f.misses++
+		if f.text == nil || f.misses == patientLooks {
 			return nil, false, err
 		}
 		return nil, false, nil
 	}
-	if f.text != nil && (len(bytes.TrimSpace(text)) == 0 || bytes.Equal(text, f.text)) {
+	f.misses = 0
+	if f.text != nil && bytes.Equal(text, f.text) {
 		return nil, false, nil
 	}
 	f.text = append([]byte{}, text...)

@@ -81,10 +81,10 @@ func (l *Listener) observe() (err error) {
 	return err
 }
 
-// Forget takes the listener from its gate, before the socket is closed. It closes
-// nothing.
+// Forget takes the listener, if there is one, from its gate, before the socket is
+// closed. It closes nothing.
 func (l *Listener) Forget() {
-	if l.gate == nil {
+	if l == nil || l.gate == nil {
 		return
 	}
 	if l.monitor != nil {
@@ -95,8 +95,16 @@ func (l *Listener) Forget() {
 	l.gate.listeners = slices.DeleteFunc(l.gate.listeners, func(o *Listener) bool { return o == l })
 }
 
-// Bound are the endpoints that are bound.
+// Bound are the endpoints that are bound, with their server keys.
 func (l *Listener) Bound() []Bound { return *l.bound.Load() }
+
+// Endpoints are those that are bound, with the ports that were chosen for 0 and *.
+func (l *Listener) Endpoints() (endpoints []string) {
+	for _, b := range l.Bound() {
+		endpoints = append(endpoints, b.Endpoint)
+	}
+	return endpoints
+}
 
 // Due tells whether the listener is to be tended at once.
 func (l *Listener) Due() bool { return l.due.Load() }

@@ -107,6 +107,15 @@ func TestPolicyFile_IsReadWhenItHasChanged(t *testing.T) {
 	if _, changed, err := f.Reread(); changed || err != nil {
 		t.Errorf("empty for a moment: %t, %v", changed, err)
 	}
+	complaints := 0
+	for range 3 * patientLooks {
+		if _, _, err := f.Reread(); err != nil && strings.Contains(err.Error(), path) {
+			complaints++
+		}
+	}
+	if complaints != 1 {
+		t.Errorf("gone for long: %d complaints", complaints)
+	}
 	check(t, os.WriteFile(path, []byte("audiences: x"), 0o600))
 	if _, changed, err := f.Reread(); !changed || err == nil {
 		t.Errorf("faulty: %t, %v", changed, err)

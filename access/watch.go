@@ -15,6 +15,16 @@ type Sources struct {
 	Enrolled   func(context.Context) ([]Grant, error) // all that are in force
 	// Changed is called when a policy was put in force.
 	Changed func(*Policy)
+	// Reloaded is called for every file that has changed, with what is wrong with
+	// it.
+	Reloaded func(error)
+}
+
+// reloaded tells of a file that has changed.
+func (s Sources) reloaded(changed bool, err error) {
+	if s.Reloaded != nil && (changed || err != nil) {
+		s.Reloaded(err)
+	}
 }
 
 // Watch looks at the sources every interval until ctx is done, puts what is new
@@ -43,6 +53,7 @@ func (g *Gate) rereadPolicy(s Sources) {
 		return
 	}
 	p, changed, err := s.Policy.Reread()
+	s.reloaded(changed, err)
 	switch {
 	case err != nil:
 		g.log.Error("the new access file is not used, the old one stays in force", "error", err)
@@ -72,6 +83,7 @@ func (g *Gate) rereadKeys(s Sources) {
 		return
 	}
 	keys, changed, err := s.Keys.Reread()
+	s.reloaded(changed, err)
 	switch {
 	case err != nil:
 		g.log.Error("the new server keys are not used, the old ones stay", "error", err)
@@ -90,6 +102,7 @@ func (g *Gate) rereadForwarders(s Sources) {
 		return
 	}
 	keys, changed, err := s.Forwarders.Reread()
+	s.reloaded(changed, err)
 	switch {
 	case err != nil:
 		g.log.Error("the new keys of forwarders are not used, the old ones stay", "error", err)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/spancast/spancast/test/wait"
 )
 
 // TestWatch_FollowsItsSources: files that change, and keys that are enrolled; what
@@ -25,6 +27,7 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 	check(t, err)
 	g, log := newGate(t, goodPolicy, one)
 	var broken atomic.Bool
+	var good, bad atomic.Int32
 	var topics atomic.Value
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -32,6 +35,13 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 		defer close(done)
 		g.Watch(ctx, time.Millisecond, Sources{Policy: policyFile, Keys: keyFile,
 			Changed: func(p *Policy) { topics.Store(p.Audiences[0].Topics[0]) },
+			Reloaded: func(err error) {
+				if err != nil {
+					bad.Add(1)
+				} else {
+					good.Add(1)
+				}
+			},
 			Enrolled: func(context.Context) ([]Grant, error) {
 				if broken.Load() {
 					return nil, errors.New("no such table")
@@ -40,18 +50,8 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 			}})
 	}()
 	defer func() { cancel(); <-done }()
-	eventually := func(what string, ok func() bool) {
-		t.Helper()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for end := time.Now().Add(patience); !ok(); <-tick.C {
-			if time.Now().After(end) {
-				t.Fatalf("waited in vain until %s", what)
-			}
-		}
-	}
 	welcome := func(d Domain, k PublicKey) bool { _, v := g.Book().Admit(d, k); return v == Welcome }
-	eventually("ann is enrolled", func() bool { return welcome("audience/orders", ann) })
+	wait.Until(t, "ann is enrolled", func() bool { return welcome("audience/orders", ann) })
 	broken.Store(true)
 	log.until(t, "the enrolled keys cannot be read", "no such table")
 	if !welcome("audience/orders", ann) {
@@ -65,7 +65,7 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 	write("access", `audiences: [{name: orders, topics: [New/], endpoints: ["tcp://127.0.0.1:9"]}]`)
 	log.until(t, "a new access file is in force", "audiences=1")
 	log.until(t, "bound when the service starts", "audience=orders")
-	eventually("the topics have changed", func() bool { return topics.Load() == "New/" })
+	wait.Until(t, "the topics have changed", func() bool { return topics.Load() == "New/" })
 	if welcome("audience/orders", parseKey(t, keyA)) {
 		t.Error("a grant outlives its file")
 	}
@@ -78,5 +78,8 @@ func TestWatch_FollowsItsSources(t *testing.T) {
 	log.until(t, "new server keys are in use", two.Public().String())
 	if keys := g.ServerKeys(); len(keys) != 2 || keys[1] != two {
 		t.Errorf("%v", keys)
+	}
+	if good.Load() < 2 || bad.Load() < 2 { // a file may be seen while it is being written
+		t.Errorf("%d files that could be used, %d that could not", good.Load(), bad.Load())
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/spannerdb"
+	"github.com/spancast/spancast/test/wait"
 )
 
 const (
@@ -110,16 +111,12 @@ func (f *fixture) ended() error {
 // until waits for something that the stream will do.
 func (f *fixture) until(what string, is func() bool) {
 	f.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.Fatalf("in vain: %s; trouble %q", what, f.stream.Trouble())
+	defer func() {
+		if f.Failed() {
+			f.Logf("trouble %q", f.stream.Trouble())
 		}
-	}
+	}()
+	wait.Until(f, what, is)
 }
 
 // commit writes n more versions, over ten rows.

@@ -285,20 +285,26 @@ func newAnnouncements() *announcements {
 	return &announcements{all: make(map[announcement]time.Time)}
 }
 
-// isNew tells whether a schema is yet to be announced at a level, and takes it
-// for announced.
+// isNew tells whether a schema is yet to be announced at a level.
 func (a *announcements) isNew(level string, schema *changestream.Schema) bool {
 	this := announcement{level, schema}
 	if this == a.last {
 		return false
 	}
-	a.last = this
-	_, known := a.all[this]
-	if !known && len(a.all) >= maxAnnounced {
+	if _, known := a.all[this]; !known {
+		return true
+	}
+	a.last, a.all[this] = this, time.Now()
+	return false
+}
+
+// add takes a schema for announced.
+func (a *announcements) add(level string, schema *changestream.Schema) {
+	this := announcement{level, schema}
+	if len(a.all) >= maxAnnounced {
 		clear(a.all)
 	}
-	a.all[this] = time.Now()
-	return !known
+	a.last, a.all[this] = this, time.Now()
 }
 
 // recent returns what was used lately and forgets the rest.

@@ -44,6 +44,18 @@ func most(t *testing.T, p *running) func() int64 {
 	}
 }
 
+// subscribeAndStall subscribes to Users/ and reads nothing from then on, with
+// hardly any room for what comes.
+func (r *running) subscribeAndStall(t *testing.T) *subscriber {
+	t.Helper()
+	s := r.subscribe(t, "Users/")
+	check(t, s.z.Disconnect(r.Endpoints()[0]))
+	check(t, s.z.SetRcvhwm(1)) // of connections to come
+	check(t, s.z.Connect(r.Endpoints()[0]))
+	s.until("Users/$resolved/")
+	return s
+}
+
 // TestHeavy_OneStalledSubscriberLosesAlone: messages of 1 MB, and a subscriber
 // that stops reading. What waits for it is bounded in bytes, long before it
 // comes to SEND_HWM messages; another subscriber gets everything, and the one
@@ -52,10 +64,7 @@ func TestHeavy_OneStalledSubscriberLosesAlone(t *testing.T) {
 	const n, size, limit = 120, 1 << 20, 16 << 20
 	p := start(t, func(o *Options) { o.MaxBuffer = limit })
 	highest := most(t, p)
-	stalled := p.subscribe(t, "Users/")
-	check(t, stalled.z.SetRcvhwm(1))
-	stalled.reconnect(p)
-	stalled.until("Users/$resolved/")
+	stalled := p.subscribeAndStall(t)
 	reader := p.subscribe(t, "Users/UPDATE/")
 	reader.until("Users/UPDATE/$resolved/")
 	sink := p.Sink(changestream.Partition{})
@@ -118,10 +127,7 @@ func TestHeavy_AloneAndStalled(t *testing.T) {
 	const n, size, limit = 200, 1 << 20, 4 << 20
 	p := start(t, func(o *Options) { o.MaxBuffer = limit })
 	highest := most(t, p)
-	stalled := p.subscribe(t, "Users/")
-	check(t, stalled.z.SetRcvhwm(1))
-	stalled.reconnect(p)
-	stalled.until("Users/$resolved/")
+	stalled := p.subscribeAndStall(t)
 	sink := p.Sink(changestream.Partition{})
 	for i := range n {
 		publishLarge(t, sink, i, size)
@@ -166,11 +172,4 @@ func TestSlowest_IsWhoTakesLeastOfWhatWaits(t *testing.T) {
 	if got := slowest(sample{traffic: then}, sample{traffic: then}); len(got) != 2 {
 		t.Errorf("two take nothing: %v", got)
 	}
-}
-
-// reconnect makes options of the socket take effect.
-func (s *subscriber) reconnect(p *running) {
-	s.t.Helper()
-	check(s.t, s.z.Disconnect(p.Endpoints()[0]))
-	check(s.t, s.z.Connect(p.Endpoints()[0]))
 }

@@ -100,21 +100,29 @@ func (o *outlet) planOf(r *topics.Route) plan {
 }
 
 // message sends one change, if the audience sees it, and returns its size in
-// bytes, 0 if it was not sent.
-func (o *outlet) message(b *batch, e *entry) (size int, err error) {
+// bytes, 0 if it was not sent. Who is not patient leaves what may have to wait.
+func (o *outlet) message(b *batch, e *entry, patient bool) (size int, err error) {
 	p := o.plan(e.route)
 	if p.cover == none || p.cover == some && !access.Covers(o.prefixes, string(b.at(e.topic))) {
 		return 0, nil
 	}
 	part := &b.records[e.record]
 	if o.schemas.isNew(e.route.SchemaLevel, part.schema) {
+		if !patient {
+			return 0, errLeft
+		}
+		o.schemas.add(e.route.SchemaLevel, part.schema)
 		if err := o.control(e.route.SchemaLevel, message.Schema, part.schema); err != nil {
 			return 0, err
 		}
 	}
 	topic, header, body := o.assemble(b, e, &p)
-	err = o.socket.send(topic, header, body, b.mark.Progress.Alive)
-	if err == errNotOurs {
+	if patient {
+		err = o.socket.send(topic, header, body, b.mark.Progress.Alive)
+	} else {
+		err = o.socket.trySend(topic, header, body)
+	}
+	if err == errNotOurs || err == errLeft {
 		o.counters.uncount(p.path)
 	}
 	return len(topic) + len(header) + len(body), err

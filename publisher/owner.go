@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// An owner is what the goroutine that owns the sockets keeps.
+// An owner is what whoever uses the sockets needs, in turn: the loop, and readers
+// that have something to send.
 type owner struct {
 	*Publisher
+	rest   rest
 	lost   []lostRecord // gaps that are still announced
 	asked  tally
 	seen   *coverage // that the outlets follow
@@ -27,73 +29,66 @@ const (
 	checkEvery = 16
 )
 
-// loop deals with whatever comes, until ctx is done.
+// loop deals with whatever comes, until ctx is done. Batches that nobody else has
+// sent are sent after each look at the rest.
 func (o *owner) loop(ctx context.Context) error {
 	look, resolved, repeat := time.NewTicker(lookEvery), time.NewTicker(o.opt.ResolvedInterval), time.NewTicker(repeatEvery)
 	defer look.Stop()
 	defer resolved.Stop()
 	defer repeat.Stop()
 	for {
-		in := o.queue
-		if o.opt.RequireSubscriber && o.stats.Subscriptions.Load() == 0 {
-			in = nil
-		}
 		var err error
 		select {
-		case b := <-in:
-			err = o.drain(b)
+		case <-o.more:
 		case <-look.C:
-			err = o.look(time.Now())
+			err = o.inTurn(func() error { return o.look(time.Now()) })
 		case now := <-resolved.C:
-			o.survey(now)
-			err = o.resolveMoved()
+			err = o.inTurn(func() error {
+				o.survey(now)
+				return o.resolveMoved()
+			})
 		case <-repeat.C:
-			err = o.repeat()
+			err = o.inTurn(o.repeat)
 		case g := <-o.gaps:
-			err = o.gap(g)
+			err = o.inTurn(func() error { return o.gap(g) })
+		case err = <-o.failed:
 		case <-ctx.Done():
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		o.inTurn(o.goOn)
 	}
 }
 
-// drainTime is how long batches are sent one after the other without a look at
-// what else there is to do. Looking costs as much as some messages.
-const drainTime = time.Millisecond
-
-// drain publishes a batch and those that wait behind it.
-func (o *owner) drain(b *batch) error {
-	for began := time.Now(); ; {
-		if err := o.publish(b); err != nil {
-			return err
-		}
-		if o.opt.RequireSubscriber || time.Since(began) > drainTime {
-			return nil
-		}
+// goOn sends what waits, and calls again when there is more.
+func (o *owner) goOn() error {
+	if o.drain(true) {
 		select {
-		case b = <-o.queue:
+		case o.more <- struct{}{}:
 		default:
-			return nil
 		}
 	}
+	return nil
 }
 
-// publish sends the messages of a batch, unless its partition is not this
-// replica's any more, and reports how far the partition is published.
-func (o *owner) publish(b *batch) error {
-	defer o.recycle(b)
+// publish sends the messages of a batch, or the rest of them, unless its partition
+// is not this replica's any more, and reports how far the partition is published.
+// Who is not patient leaves a rest.
+func (o *owner) publish(r *rest, patient bool) error {
+	b, first := r.batch, r.entry
 	if b.mark.Progress == nil {
 		return nil // of Drained
 	}
-	o.announce(b)
-	for i := range b.entries {
-		if i%checkEvery == 0 && !b.mark.Progress.Alive() {
+	if first == 0 && r.outlet == 0 {
+		o.announce(b)
+	}
+	for ; r.entry < len(b.entries); r.entry++ {
+		if (r.entry%checkEvery == 0 || r.entry == first) && !b.mark.Progress.Alive() {
 			return o.fence(b)
 		}
-		if err := o.message(b, &b.entries[i]); err == errNotOurs {
+		if err := o.message(r, patient); err == errNotOurs {
 			return o.fence(b)
 		} else if err != nil {
 			return err
@@ -117,7 +112,7 @@ func (o *owner) publish(b *batch) error {
 		o.lineage.left(b.partition, b.mark.Position) // before those can go on
 	}
 	b.mark.Progress.Published(b.mark)
-	if now.Sub(o.looked) >= lookEvery {
+	if patient && now.Sub(o.looked) >= lookEvery {
 		return o.look(now)
 	}
 	return nil
@@ -140,21 +135,22 @@ func (o *owner) fence(b *batch) error {
 	return nil
 }
 
-// message sends one change to every audience that sees it.
-func (o *owner) message(b *batch, e *entry) error {
+// message sends one change to every audience that sees it, and has not had it.
+func (o *owner) message(r *rest, patient bool) error {
 	if now := o.coverage.Load(); now != o.seen {
 		o.seen = now
 		for i, out := range o.outlets {
 			out.show(now.audiences[i])
 		}
 	}
-	for _, out := range o.outlets {
-		n, err := out.message(b, e)
+	for ; r.outlet < len(o.outlets); r.outlet++ {
+		n, err := o.outlets[r.outlet].message(r.batch, &r.batch.entries[r.entry], patient)
 		if err != nil {
 			return err
 		}
 		o.sent += uint64(n)
 	}
+	r.outlet = 0
 	return nil
 }
 

@@ -42,7 +42,9 @@ func recordPath(t testing.TB, records, mods int, template string) (pass func(), 
 		batch := s.batch
 		for i := range batch.entries {
 			e := &batch.entries[i]
-			o.schemas.isNew(e.route.SchemaLevel, batch.records[e.record].schema)
+			if schema := batch.records[e.record].schema; o.schemas.isNew(e.route.SchemaLevel, schema) {
+				o.schemas.add(e.route.SchemaLevel, schema)
+			}
 			plan := o.plan(e.route)
 			topic, header, body := o.assemble(batch, e, &plan)
 			*bytes += len(topic) + len(header) + len(body)

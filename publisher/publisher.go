@@ -23,6 +23,11 @@ type Publisher struct {
 	covering sync.Mutex // held while coverage is replaced
 	coverage atomic.Pointer[coverage]
 
+	turn   sync.Mutex // held by whoever uses the sockets
+	owner  *owner     // nil before and after Run
+	more   chan struct{}
+	failed chan error
+
 	queue   chan *batch
 	room    *semaphore.Weighted // bytes of MaxBuffer that are free
 	batches sync.Pool
@@ -67,7 +72,7 @@ func New(o Options) (*Publisher, error) {
 	}
 	p := &Publisher{
 		opt: o, sockets: s, queue: make(chan *batch, queueLength), room: semaphore.NewWeighted(o.MaxBuffer),
-		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}),
+		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}), more: make(chan struct{}, 1), failed: make(chan error, 1),
 	}
 	p.coverage.Store(newCoverage(topics))
 	p.batches.New = func() any { return new(batch) }
@@ -79,9 +84,7 @@ func New(o Options) (*Publisher, error) {
 func (p *Publisher) Endpoints() []string {
 	var out []string
 	for _, o := range p.outlets {
-		for _, b := range o.listener.Bound() {
-			out = append(out, b.Endpoint)
-		}
+		out = append(out, o.listener.Endpoints()...)
 	}
 	return out
 }
@@ -120,7 +123,8 @@ func (p *Publisher) recycle(b *batch) {
 
 var errEnded = errors.New("the publisher has ended")
 
-// submit gives a batch to the socket's owner, when there is room for it.
+// submit sends a batch, when there is room for it, or leaves it to whoever is
+// sending now.
 func (p *Publisher) submit(ctx context.Context, b *batch) error {
 	if len(b.data) > maxBatch {
 		return fmt.Errorf("a result of %d bytes is too large to be published", len(b.data))
@@ -137,6 +141,7 @@ func (p *Publisher) submit(ctx context.Context, b *batch) error {
 	p.stats.Buffered.Add(size)
 	select {
 	case p.queue <- b:
+		p.send()
 		return nil
 	case <-ctx.Done():
 		p.forget(b)
@@ -189,7 +194,11 @@ func (p *Publisher) Gap(g changestream.Gap) {
 func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
 	o := &owner{Publisher: p, seen: p.coverage.Load(), asked: make(tally)}
+	p.inTurn(func() error { p.owner = o; return nil })
 	err := o.loop(ctx)
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.owner = nil
 	if err == nil {
 		err = o.bye()
 	}

@@ -30,6 +30,17 @@ type running struct {
 
 func start(t testing.TB, change func(*Options)) *running {
 	t.Helper()
+	p := opened(t, change)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Publisher: p, t: t, cancel: cancel, result: make(chan error, 1)}
+	go func() { r.result <- p.Run(ctx) }()
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// opened is a publisher whose Run does not run.
+func opened(t testing.TB, change func(*Options)) *Publisher {
+	t.Helper()
 	template, err := topics.ParseTemplate(topics.Default)
 	if err != nil {
 		t.Fatal(err)
@@ -50,11 +61,7 @@ func start(t testing.TB, change func(*Options)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Publisher: p, t: t, cancel: cancel, result: make(chan error, 1)}
-	go func() { r.result <- p.Run(ctx) }()
-	t.Cleanup(func() { r.stop() })
-	return r
+	return p
 }
 
 // stop ends the publisher in order.

@@ -4,28 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 const (
-	// maxSubscription bounds what peers may send, in bytes: a subscription is
-	// the longest, and a topic is at most 255 long; the rest is for encryption
-	// and handshake. Without a bound one message can fill the memory, even
-	// before the handshake.
-	maxSubscription = 512
-	// maxUnread bounds the subscriptions of one peer that libzmq takes in at a
-	// time. A flood of them is read as long as there are any, before anybody here
-	// is asked; with few at a time it pauses, and is noticed.
-	maxUnread = 50
-	// handshakeTime is how long a connection may stay without a handshake. It is
-	// also how long those wait who are refused for now, until they try again.
-	handshakeTime = 3 * time.Second
 	// patience is how long a full queue is waited for before its subscriber
 	// loses messages, and patienceEach how much of every second goes there at
 	// most.
@@ -63,7 +51,7 @@ func openSocket(ctx *zmq.Context, o *Options, a Audience) (*socket, error) {
 		s.block = o.BlockTimeout
 	}
 	if err := s.configure(o, a); err != nil {
-		s.close(0)
+		zsock.Close(z, 0)
 		return nil, fmt.Errorf("configure the PUB socket: %w", err)
 	}
 	return s, nil
@@ -76,19 +64,10 @@ func (s *socket) configure(o *Options, a Audience) error {
 		s.z.SetXpubVerboser(1), // every subscription, so that each can be answered and counted
 		s.z.SetXpubNodrop(true),
 		s.z.SetSndtimeo(patience),
-		s.z.SetMaxmsgsize(maxSubscription),
-		s.z.SetRcvhwm(maxUnread),
-		s.z.SetHandshakeIvl(handshakeTime),
-		s.z.SetBacklog(1024),
-		s.z.SetTcpKeepalive(1), s.z.SetTcpKeepaliveIdle(60), s.z.SetTcpKeepaliveIntvl(10), s.z.SetTcpKeepaliveCnt(3),
+		zsock.LimitSubscribers(s.z, slices.Concat(a.Bind, a.Connect)),
 	}
 	if o.Heartbeat > 0 {
-		errs = append(errs, s.z.SetHeartbeatIvl(o.Heartbeat), s.z.SetHeartbeatTimeout(3*o.Heartbeat))
-	}
-	for _, endpoint := range append(slices.Clone(a.Bind), a.Connect...) {
-		if strings.Contains(endpoint, "://[") || strings.Contains(endpoint, "://*") {
-			errs = append(errs, s.z.SetIpv6(true))
-		}
+		errs = append(errs, zsock.Heartbeat(s.z, o.Heartbeat))
 	}
 	return errors.Join(errs...)
 }
@@ -106,7 +85,7 @@ func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
 	}
 	sent, err := false, error(nil)
 	if len(body) < heavy {
-		sent, err = sendLight(s.z, topic, header, body)
+		sent, err = sendLight(s.z, topic, header, body, 0)
 	} else if _, err = s.z.SendBytes(topic, zmq.SNDMORE); err == nil {
 		return s.rest(header, body)
 	}
@@ -129,6 +108,21 @@ func (s *socket) send(topic, header, body []byte, proceed func() bool) error {
 		err = s.rest(header, body)
 	}
 	return errors.Join(err, s.z.SetXpubNodrop(true))
+}
+
+// trySend sends a message like send, unless that could take time.
+func (s *socket) trySend(topic, header, body []byte) error {
+	if len(body) >= heavy {
+		return errLeft
+	}
+	sent, err := sendLight(s.z, topic, header, body, zmq.DONTWAIT)
+	if sent {
+		return nil
+	}
+	if isFull(err) {
+		return errLeft
+	}
+	return fmt.Errorf("send: %w", err)
 }
 
 func (s *socket) rest(header, body []byte) error {
@@ -229,13 +223,6 @@ func (s *socket) subscription() (sub subscription, ok bool, err error) {
 				key: properties[access.PropertyKey], fd: properties[access.PropertyDescriptor], address: properties[propertyAddress]}, true, nil
 		}
 	}
-}
-
-// close lets the socket empty itself for at most linger. The context ends when
-// it is empty.
-func (s *socket) close(linger time.Duration) {
-	s.z.SetLinger(linger)
-	s.z.Close()
 }
 
 // settle lets the socket notice who has gone.

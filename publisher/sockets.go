@@ -8,6 +8,7 @@ import (
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 // sockets are the context, its guard and the outlets.
@@ -32,10 +33,8 @@ func open(o *Options) (_ *sockets, err error) {
 	if err := s.ctx.SetIoThreads(ioThreads(o.IOThreads, runtime.GOMAXPROCS(0))); err != nil {
 		return nil, fmt.Errorf("set the number of I/O threads: %w", err)
 	}
-	if o.Gate != nil {
-		if s.guard, err = o.Gate.Guard(s.ctx); err != nil {
-			return nil, err
-		}
+	if s.guard, err = o.Gate.Guard(s.ctx); err != nil {
+		return nil, err
 	}
 	for _, a := range o.audiences() {
 		out := newOutlet(o, a)
@@ -65,40 +64,16 @@ func ioThreads(asked, processors int) int {
 
 // close lets the sockets empty themselves for at most linger, and ends the
 // context. It tells whether that came to an end.
-//
-// libzmq 4.3.4 can wait for ever here, whatever the linger, when a subscriber
-// disconnects while messages are queued for it and the socket is closed before
-// it has noticed (seen in 2 to 5 of 100 such ends; not with PUB queues that were
-// served once more). So the sockets are served a little first, and if that was
-// not enough, the context is left behind: the process is about to end.
 func (s *sockets) close(linger time.Duration) (ended bool) {
-	if s.ctx == nil {
-		return true
-	}
-	for range 4 {
+	zsock.Settle(func() {
 		for _, o := range s.outlets {
 			o.socket.settle()
 		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	})
 	for _, o := range s.outlets {
-		if o.listener != nil {
-			o.listener.Forget()
-		}
-		o.socket.close(linger)
+		o.listener.Forget()
+		zsock.Close(o.socket.z, linger)
 	}
-	if s.guard != nil {
-		s.guard.Close()
-	}
-	done := make(chan struct{})
-	go func() {
-		s.ctx.Term()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-time.After(linger + time.Second):
-		return false
-	}
+	s.guard.Close()
+	return zsock.End(s.ctx, linger)
 }

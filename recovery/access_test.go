@@ -12,6 +12,7 @@ import (
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // keyed is a client with a key, and with a routing id of its choice if there is
@@ -145,7 +146,7 @@ func TestAccess_ARoutingIDIsNobodysRight(t *testing.T) {
 		a.close()
 		m := f.keyed(mallory, "same")
 		f.commit(5)
-		f.until("alice's answer is given up", func() bool { return f.recovery.Stats().Dropped.Load() > before })
+		wait.Until(f, "alice's answer is given up", func() bool { return f.recovery.Stats().Dropped.Load() > before })
 		m.send(message.CommandHello, message.HelloRequest{ID: "mine"})
 		for got := m.next(); got.id != "mine"; got = m.next() {
 			t.Fatalf("round %d: mallory got %s %s", round, got.topic, got.body)

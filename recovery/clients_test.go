@@ -10,6 +10,7 @@ import (
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/recovery"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // A client that does not know the protocol is told so, and harms nobody.
@@ -98,7 +99,7 @@ func TestClients_ThatVanish(t *testing.T) {
 		half(t, f.endpoint)
 	}
 	s := f.recovery.Stats()
-	f.until("their answers end", func() bool {
+	wait.Until(f, "their answers end", func() bool {
 		return s.Running.Load() == 0 && s.Live.Load() == 0 && s.Waiting.Load() == 0 && s.Buffered.Load() == 0
 	})
 	if got := changes(f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})); len(got) != 30 {

@@ -8,22 +8,8 @@ import (
 
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/test/wait"
 )
-
-// until waits for something that the server will do.
-func (f *fixture) until(what string, is func() bool) {
-	f.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.Fatalf("in vain: %s", what)
-		}
-	}
-}
 
 // ask asks for everything, without waiting for the answer.
 func (c *client) ask(id string, credit message.Credit, to string) {
@@ -63,12 +49,12 @@ func TestCredit_IsNeverExceeded(t *testing.T) {
 		}
 	}
 	c.ask("a", message.Credit{Messages: 7, Bytes: 1 << 20}, message.Now)
-	f.until("seven", func() bool { more(50 * time.Millisecond); return len(got) >= 7 })
+	wait.Until(f, "seven", func() bool { more(50 * time.Millisecond); return len(got) >= 7 })
 	if more(300 * time.Millisecond); len(got) != 7 {
 		t.Fatalf("%d messages, 7 were granted", len(got))
 	}
 	c.send(message.CommandCredit, message.CreditRequest{ID: "a", Credit: message.Credit{Messages: 3}})
-	f.until("three more", func() bool { more(50 * time.Millisecond); return len(got) >= 10 })
+	wait.Until(f, "three more", func() bool { more(50 * time.Millisecond); return len(got) >= 10 })
 	c.send(message.CommandCancel, message.CancelRequest{ID: "a"})
 	failedWith(t, c.collect("a"), message.Canceled)
 
@@ -81,7 +67,7 @@ func TestCredit_IsNeverExceeded(t *testing.T) {
 	}
 	size := int64(0)
 	c.send(message.CommandCredit, message.CreditRequest{ID: "b", Credit: message.Credit{Bytes: 600}})
-	f.until("some", func() bool { more(50 * time.Millisecond); return len(got) > 0 })
+	wait.Until(f, "some", func() bool { more(50 * time.Millisecond); return len(got) > 0 })
 	more(300 * time.Millisecond)
 	for _, m := range got[:len(got)-1] {
 		size += m.size
@@ -239,7 +225,7 @@ func TestLine_IsBounded(t *testing.T) {
 	}
 	clients[0].send(message.CommandCancel, message.CancelRequest{ID: "x"})
 	s := f.recovery.Stats()
-	f.until("the line is empty", func() bool {
+	wait.Until(f, "the line is empty", func() bool {
 		return s.Requests.Load() == 6 && s.Refused.Load() == 2 && s.Waiting.Load() == 0 && s.Running.Load() == 0
 	})
 	if got := changes(f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})); len(got) != 1 {
@@ -320,7 +306,7 @@ func TestReplay_NeedsLittleMemory(t *testing.T) {
 	all := f.client().replay(message.ReplayRequest{From: message.FormatTime(f.began), To: message.Now})
 	sorted(t, all)
 	same(t, versions(all), f.rows)
-	f.until("nothing is held", func() bool { return f.recovery.Stats().Buffered.Load() == 0 })
+	wait.Until(f, "nothing is held", func() bool { return f.recovery.Stats().Buffered.Load() == 0 })
 }
 
 // While a client grants nothing, its answer holds what it may and one result
@@ -335,7 +321,7 @@ func TestReplay_HoldsNoMoreThanItMay(t *testing.T) {
 	c := f.client()
 	c.ask("a", message.Credit{}, message.Now)
 	held := &f.recovery.Stats().Buffered
-	f.until("it is full", func() bool { return held.Load() >= 64<<10 })
+	wait.Until(f, "it is full", func() bool { return held.Load() >= 64<<10 })
 	for range 20 {
 		if n := held.Load(); n > 512<<10 {
 			t.Fatalf("%d bytes are held", n)

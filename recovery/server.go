@@ -44,7 +44,7 @@ func New(o Options) (*Server, error) {
 
 // Endpoints are those that were bound, with the ports that were chosen for 0
 // and *.
-func (s *Server) Endpoints() []string { return s.socket.endpoints() }
+func (s *Server) Endpoints() []string { return s.socket.listener.Endpoints() }
 
 // Bound are the endpoints that are bound, with their server keys.
 func (s *Server) Bound() []access.Bound { return s.socket.listener.Bound() }

@@ -3,7 +3,6 @@ package recovery
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 const (
@@ -57,10 +57,8 @@ func open(o *Options) (_ *socket, err error) {
 	if s.ctx, err = zmq.NewContext(); err != nil {
 		return nil, err
 	}
-	if s.gate != nil {
-		if s.guard, err = s.gate.Guard(s.ctx); err != nil {
-			return nil, err
-		}
+	if s.guard, err = s.gate.Guard(s.ctx); err != nil {
+		return nil, err
 	}
 	if s.z, err = s.ctx.NewSocket(zmq.ROUTER); err != nil {
 		return nil, err
@@ -81,21 +79,12 @@ func open(o *Options) (_ *socket, err error) {
 }
 
 func (s *socket) configure(o *Options) error {
-	errs := []error{
+	return errors.Join(
 		s.z.SetRouterMandatory(1), // a client that has gone is noticed, and a full queue is not a loss
 		s.z.SetSndhwm(maxQueued),
 		s.z.SetRcvhwm(maxQueued),
-		s.z.SetMaxmsgsize(maxRequest),
-		s.z.SetHandshakeIvl(handshakeTime),
-		s.z.SetBacklog(1024),
-		s.z.SetTcpKeepalive(1), s.z.SetTcpKeepaliveIdle(60), s.z.SetTcpKeepaliveIntvl(10), s.z.SetTcpKeepaliveCnt(3),
-	}
-	for _, endpoint := range o.Bind {
-		if strings.Contains(endpoint, "://[") || strings.Contains(endpoint, "://*") {
-			errs = append(errs, s.z.SetIpv6(true))
-		}
-	}
-	return errors.Join(errs...)
+		zsock.Limit(s.z, o.Bind, maxRequest, handshakeTime),
+	)
 }
 
 func (s *socket) openWaker() (err error) {
@@ -137,15 +126,6 @@ func (s *socket) wait(d time.Duration) error {
 		}
 	}
 	return nil
-}
-
-// endpoints are those that are bound.
-func (s *socket) endpoints() []string {
-	var out []string
-	for _, b := range s.listener.Bound() {
-		out = append(out, b.Endpoint)
-	}
-	return out
 }
 
 // A received message: who sent it, and its frames.
@@ -214,55 +194,27 @@ func (s *socket) send(client, id, topic, header, body []byte) error {
 }
 
 // close lets the socket empty itself for at most linger, and ends the context.
-// It tells whether that came to an end; libzmq 4.3.4 may wait for ever for a
-// client that went away at the wrong moment, and is then left behind.
+// It tells whether that came to an end.
 func (s *socket) close(linger time.Duration) (ended bool) {
 	s.mu.Lock()
-	if s.waker != nil {
-		s.waker.SetLinger(0)
-		s.waker.Close()
-		s.waker = nil
-	}
+	zsock.Close(s.waker, 0)
+	s.waker = nil
 	s.mu.Unlock()
-	if s.woken != nil {
-		s.woken.SetLinger(0)
-		s.woken.Close()
-	}
-	if s.listener != nil {
-		s.listener.Forget()
-	}
+	zsock.Close(s.woken, 0)
+	s.listener.Forget()
 	if s.z != nil {
-		s.settle()
-		s.z.SetLinger(linger)
-		s.z.Close()
+		zsock.Settle(s.settle)
+		zsock.Close(s.z, linger)
 	}
-	if s.guard != nil {
-		s.guard.Close()
-	}
-	if s.ctx == nil {
-		return true
-	}
-	done := make(chan struct{})
-	go func() {
-		s.ctx.Term()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-time.After(linger + time.Second):
-		return false
-	}
+	s.guard.Close()
+	return zsock.End(s.ctx, linger)
 }
 
 // settle lets the socket notice who has gone.
 func (s *socket) settle() {
-	for range 4 {
-		for {
-			if m, err := s.receive(); m.frames == nil || err != nil {
-				break
-			}
+	for {
+		if m, err := s.receive(); m.frames == nil || err != nil {
+			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/recovery"
+	"github.com/spancast/spancast/test/wait"
 	"github.com/spancast/spancast/topics"
 )
 
@@ -26,7 +27,7 @@ func TestSurvey_ShowsWhoHasWhat(t *testing.T) {
 	last := f.commit(20)
 	stands := func(id string, is func(recovery.AnswerState) bool) (found recovery.AnswerState) {
 		t.Helper()
-		f.until(id, func() bool {
+		wait.Until(f, id, func() bool {
 			all := f.recovery.Survey().Answers
 			i := slices.IndexFunc(all, func(a recovery.AnswerState) bool { return a.ID == id && is(a) })
 			if i >= 0 {
@@ -71,7 +72,7 @@ func TestSurvey_ShowsWhoHasWhat(t *testing.T) {
 	over("next", "left", 20)
 	third.collect("third")
 	over("third", "complete", 10)
-	f.until("nothing is left", func() bool { return len(f.recovery.Survey().Answers) == 0 })
+	wait.Until(f, "nothing is left", func() bool { return len(f.recovery.Survey().Answers) == 0 })
 }
 
 // TestSurvey_HasNoRowData: nor has the log. Topics may be made of keys.
@@ -91,7 +92,7 @@ func TestSurvey_HasNoRowData(t *testing.T) {
 	stop := f.start()
 	c := f.keyed(bob)
 	c.send(message.CommandReplay, message.ReplayRequest{ID: "mine", Topics: []string{"T/secret/"}, From: message.FormatTime(f.began), Credit: plenty})
-	f.until("it is shown", func() bool { return len(f.recovery.Survey().Answers) == 1 })
+	wait.Until(f, "it is shown", func() bool { return len(f.recovery.Survey().Answers) == 1 })
 	if what := f.recovery.Survey().Answers[0].What; !slices.Equal(what, []string{"…"}) {
 		t.Errorf("%q is shown", what)
 	}

@@ -1,10 +1,11 @@
 package subscriber
 
 import (
-	"errors"
 	"fmt"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 // keys are those of CURVE, in Z85; empty when it is not used.
@@ -32,7 +33,7 @@ func (k keys) secure(z *zmq.Socket, endpoint string) error {
 	if err != nil {
 		return fmt.Errorf("SecretKey: %w", err)
 	}
-	if err := errors.Join(z.SetCurveServerkey(k.at(endpoint)), z.SetCurvePublickey(public), z.SetCurveSecretkey(k.secret)); err != nil {
+	if err := zsock.Trust(z, k.at(endpoint), public, k.secret); err != nil {
 		return fmt.Errorf("ServerKey, SecretKey: %w", err)
 	}
 	return nil

@@ -3,11 +3,11 @@ package subscriber
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
 
+	"github.com/spancast/spancast/internal/zsock"
 	"github.com/spancast/spancast/message"
 )
 
@@ -28,10 +28,9 @@ type sockets struct {
 const (
 	reconnectFirst = 100 * time.Millisecond
 	reconnectLast  = 2 * time.Second
-	// heartbeat and heartbeatTimeout are of ZMTP: a connection whose other end
-	// does not answer is made anew.
-	heartbeat        = 5 * time.Second
-	heartbeatTimeout = 15 * time.Second
+	// heartbeat is of ZMTP: a connection whose other end does not answer is made
+	// anew.
+	heartbeat = 5 * time.Second
 )
 
 func openSockets(o *Options, cfg *config, k keys) (_ *sockets, err error) {
@@ -70,7 +69,7 @@ func openSockets(o *Options, cfg *config, k keys) (_ *sockets, err error) {
 // prepare sets what both sockets have in common.
 func (s *sockets) prepare(z *zmq.Socket) error {
 	return errors.Join(z.SetLinger(0), z.SetReconnectIvl(reconnectFirst), z.SetReconnectIvlMax(reconnectLast), z.SetIpv6(true),
-		z.SetHeartbeatIvl(heartbeat), z.SetHeartbeatTimeout(heartbeatTimeout), z.SetTcpKeepalive(1), z.SetTcpKeepaliveIdle(60), z.SetTcpKeepaliveIntvl(10), z.SetTcpKeepaliveCnt(3))
+		zsock.Heartbeat(z, heartbeat), zsock.KeepAlive(z))
 }
 
 func (s *sockets) connect(endpoint string) error {
@@ -174,7 +173,7 @@ func (s *sockets) receive(z *zmq.Socket) (frames [][]byte, err error) {
 	for n := 0; ; n++ {
 		b, err := z.RecvBytes(zmq.DONTWAIT)
 		if err != nil {
-			if n == 0 && isNothing(err) {
+			if n == 0 && zsock.IsNothing(err) {
 				return nil, nil
 			}
 			return nil, fmt.Errorf("receive: %w", err)
@@ -197,7 +196,7 @@ func (s *sockets) wait(d time.Duration) error {
 	if s.dealer != nil {
 		poller.Add(s.dealer, zmq.POLLIN)
 	}
-	if _, err := poller.Poll(d); err != nil && !isNothing(err) {
+	if _, err := poller.Poll(d); err != nil && !zsock.IsNothing(err) {
 		return fmt.Errorf("wait: %w", err)
 	}
 	return nil
@@ -213,9 +212,4 @@ func (s *sockets) close() {
 	if s.ctx != nil {
 		s.ctx.Term()
 	}
-}
-
-// isNothing tells whether an error says that there is nothing to be had now.
-func isNothing(err error) bool {
-	return err != nil && (zmq.AsErrno(err) == zmq.Errno(syscall.EAGAIN) || zmq.AsErrno(err) == zmq.Errno(syscall.EINTR))
 }

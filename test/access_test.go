@@ -25,6 +25,16 @@ func keygen(t *testing.T, dir, name string) (path, public string) {
 	return path, strings.TrimSpace(stdout)
 }
 
+// write writes a file.
+func write(t *testing.T, dir, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestKeygen_WritesAKeyThatOnlyItsOwnerReads(t *testing.T) {
 	t.Parallel()
 	path, public := keygen(t, t.TempDir(), "key")
@@ -63,22 +73,18 @@ func TestServe_LetsInByTheAccessFile(t *testing.T) {
 	serverFile, server := keygen(t, dir, "server")
 	aliceFile, alice := keygen(t, dir, "alice")
 	bobFile, bob := keygen(t, dir, "bob")
-	file := filepath.Join(dir, "access.yaml")
-	write := func(members string) {
-		text := fmt.Sprintf(`
+	policy := func(members string) string {
+		return write(t, dir, "access.yaml", fmt.Sprintf(`
 audiences:
   - {name: all, topics: [""], identities: %s}
   - {name: users, topics: [Users/], endpoints: ["tcp://0.0.0.0:*"], identities: [bob]}
 identities:
   - {name: alice, keys: [%q]}
   - {name: bob, keys: [%q]}
-`, members, alice, bob)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+`, members, alice, bob))
 	}
-	write("[alice]")
-	replica := harness.Serve(t, s.with("SPANCAST_BIND", "tcp://0.0.0.0:*", "SPANCAST_RECOVERY_BIND", "none", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file))
+	file := policy("[alice]")
+	replica := harness.Serve(t, s.with("SPANCAST_BIND", "tcp://0.0.0.0:*", "SPANCAST_RECOVERY_BIND", "none", "SPANCAST_HTTP", "127.0.0.1:0", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file))
 	endpoints := strings.Split(replica.Logged(`publishing on ([^;"]+?)(?:, recovery on [^;"]+)?;`)[1], ", ")
 	if len(endpoints) != 2 {
 		t.Fatalf("endpoints %q", endpoints)
@@ -89,6 +95,14 @@ identities:
 	tail := func(endpoint, secret string, more ...string) *harness.Process {
 		args := []string{"tail", "--connect", endpoint, "--server-key", server, "--secret-key-file", secret}
 		return harness.Start(t, nil, append(args, more...)...)
+	}
+	page := replica.Logged(`status page: (http://[0-9.:]+)`)[1]
+	faulty := func() float64 {
+		t.Helper()
+		return metric(t, page, `spancast_config_reloads_total{result="error"}`)
+	}
+	if n := faulty(); n != 0 { // it is there before the first, or an alert would not see an increase
+		t.Errorf("%v files with faults at the start", n)
 	}
 	a, b := tail(endpoints[0], aliceFile), tail(endpoints[0], bobFile)
 	inUsers := tail(endpoints[1], bobFile, "--verify")
@@ -101,11 +115,11 @@ identities:
 	a.Printed("Users  Id=1")
 	inUsers.Printed("Users  Id=1")
 	// Bob becomes a member, and gets in without anybody's help.
-	write("[alice, bob]")
+	policy("[alice, bob]")
 	replica.Logged("a new access file is in force")
 	b.Logged("subscribed")
 	// Alice is no member any more, and loses her session.
-	write("[bob]")
+	policy("[bob]")
 	changed := time.Now()
 	replica.Logged(`a grant has ended.*"identity":"alice"`)
 	t.Logf("the session ended after %s", time.Since(changed).Round(time.Millisecond))
@@ -125,10 +139,11 @@ identities:
 		t.Errorf("an audience sees what is not for it: %s", inUsers.Stdout())
 	}
 	// A file with faults changes nothing.
-	if err := os.WriteFile(file, []byte("audiences: x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, dir, "access.yaml", "audiences: x")
 	replica.Logged("the new access file is not used")
+	if n := faulty(); n != 1 {
+		t.Errorf("%v files with faults are counted", n)
+	}
 	for _, secret := range []string{serverFile, aliceFile, bobFile} {
 		text, _ := os.ReadFile(secret)
 		if strings.Contains(replica.Stderr()+a.Stderr()+b.Stderr(), strings.TrimSpace(string(text))) {
@@ -143,21 +158,13 @@ identities:
 // told what that means. What it asks for by name it does not get.
 func TestTail_WithoutGrantsGoesLive(t *testing.T) {
 	t.Parallel()
-	spanner, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { spanner.Close() })
+	spanner := embedded(t, emulator.Options{})
 	s := newShop(t, spanner.Addr())
 	dir := t.TempDir()
 	serverFile, server := keygen(t, dir, "server")
 	noneFile, none := keygen(t, dir, "none")
 	otherFile, other := keygen(t, dir, "other")
-	file := filepath.Join(dir, "access.yaml")
-	text := fmt.Sprintf("identities:\n  - {name: none, keys: [%q]}\n  - {name: other, keys: [%q], topics: [Users/]}\n", none, other)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := write(t, dir, "access.yaml", fmt.Sprintf("identities:\n  - {name: none, keys: [%q]}\n  - {name: other, keys: [%q], topics: [Users/]}\n", none, other))
 	replica := harness.Serve(t, s.with("SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file))
 	tail := func(secret string, more ...string) *harness.Process {
 		args := []string{"tail", "--connect", replica.Endpoint, "--server-key", server, "--secret-key-file", secret, "--topic", "Orders/"}

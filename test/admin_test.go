@@ -19,11 +19,7 @@ type office struct{ *shop }
 
 func newOffice(t *testing.T, dialect databasepb.DatabaseDialect) *office {
 	t.Helper()
-	server, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t, emulator.Options{})
 	return &office{newShopIn(t, server.Addr(), dialect)}
 }
 

@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,6 +20,7 @@ import (
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // The attacks on the sockets that were measured to hurt libzmq as it comes
@@ -56,26 +55,19 @@ type fortress struct {
 
 func newFortress(t *testing.T, more ...string) *fortress {
 	t.Helper()
-	spanner, err := emulator.Start(context.Background(), emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { spanner.Close() })
+	spanner := embedded(t, emulator.Options{})
 	dir := t.TempDir()
 	serverFile, server := keygen(t, dir, "server")
 	aliceFile, alice := keygen(t, dir, "alice")
 	f := &fortress{shop: newShop(t, spanner.Addr())}
+	var err error
 	if f.mallory, err = access.NewKey(); err != nil {
 		t.Fatal(err)
 	}
 	if f.server, err = access.ParsePublicKey(server); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "access.yaml")
-	text := fmt.Sprintf("identities:\n  - {name: alice, keys: [%q], topics: ['']}\n  - {name: mallory, keys: [%q]}\n", alice, f.mallory.Public())
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := write(t, dir, "access.yaml", fmt.Sprintf("identities:\n  - {name: alice, keys: [%q], topics: ['']}\n  - {name: mallory, keys: [%q]}\n", alice, f.mallory.Public()))
 	f.replica = harness.Serve(t, f.with(append([]string{"SPANCAST_HEARTBEAT", "1s", "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile, "SPANCAST_ACCESS_FILE", file}, more...)...))
 	f.targets = []string{strings.TrimPrefix(f.replica.Endpoint, "tcp://"), strings.TrimPrefix(f.replica.Recover, "tcp://")}
 	f.honest = harness.Start(t, nil, "tail", "--connect", f.replica.Endpoint, "--server-key", server, "--secret-key-file", aliceFile, "--verify", "--format", "json")
@@ -222,15 +214,8 @@ func halfOpen(t *testing.T, f *fortress) {
 			all[i].Write(greeting("CURVE")[:20])
 		}
 	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
 	began := time.Now()
-	for f.descriptors() > before+20 {
-		if time.Since(began) > harness.Patience {
-			t.Fatalf("%d descriptors are open, before there were %d", f.descriptors(), before)
-		}
-		<-tick.C
-	}
+	wait.Until(t, "the connections are gone", func() bool { return f.descriptors() <= before+20 })
 	t.Logf("%d connections were gone after %s", len(all), time.Since(began).Round(100*time.Millisecond))
 	for _, c := range all {
 		c.Close()

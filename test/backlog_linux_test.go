@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,10 +35,7 @@ func (b backlog) open(t *testing.T) (env map[string]string, end time.Time) {
 		fmt.Fprintf(&ddl, ", C%d STRING(MAX)", i)
 	}
 	ddl.WriteString(") PRIMARY KEY (Id);\nCREATE CHANGE STREAM S FOR T OPTIONS (value_capture_type = 'NEW_VALUES');\n")
-	schema := filepath.Join(t.TempDir(), "schema.sql")
-	if err := os.WriteFile(schema, []byte(ddl.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	schema := write(t, t.TempDir(), "schema.sql", ddl.String())
 	p := harness.Start(t, nil, "emulator", "--port", "0", "--database", backlogDatabase, "--schema", schema, "--partitions", strconv.Itoa(b.partitions),
 		"--max-log-bytes", strconv.FormatInt(max(b.bytes()*3/2, 1<<28), 10), "--load", "-1", "--load-records", strconv.Itoa(b.records),
 		"--load-stream", "S", "--load-table", "T", "--load-text-bytes", strconv.Itoa(b.text))

@@ -32,7 +32,7 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 		"nothing set": {[]string{"SPANCAST_DATABASE", "", "SPANCAST_CHANGE_STREAM", ""}, 2,
 			[]string{"SPANCAST_DATABASE is required", "SPANCAST_CHANGE_STREAM is required"}},
 		"wrong values": {[]string{"SPANCAST_LEASE", "soon", "SPANCAST_FORMAT", "xml"}, 2,
-			[]string{`SPANCAST_FORMAT: "xml" is not one of native, cloudevents, debezium`, `SPANCAST_LEASE: time: invalid duration "soon"`}},
+			[]string{`SPANCAST_FORMAT: "xml" is not one of native, cloudevents, debezium`, `SPANCAST_LEASE: "soon" is not a duration; one looks like 500ms, 2m or 1h30m`}},
 		"missing database": {[]string{"SPANCAST_DATABASE", "projects/spancast/instances/test/databases/nope"}, 2,
 			[]string{"Database not found: projects/spancast/instances/test/databases/nope; correct SPANCAST_DATABASE"}},
 		"missing instance": {[]string{"SPANCAST_DATABASE", "projects/spancast/instances/nope/databases/nope"}, 2,

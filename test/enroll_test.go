@@ -1,11 +1,8 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -24,29 +21,18 @@ import (
 func TestServe_EnrolsByIDToken(t *testing.T) {
 	t.Parallel()
 	by := newIssuer(t)
-	spanner, err := emulator.Start(context.Background(), emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { spanner.Close() })
+	spanner := embedded(t, emulator.Options{})
 	s, dir := newShop(t, spanner.Addr()), t.TempDir()
 	serverFile, server := keygen(t, dir, "server")
 	annFile, ann := keygen(t, dir, "ann")
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	file := write("access.yaml", fmt.Sprintf("enrolment: [{issuer: %q, claims: {email: ann@example.com}, identity: '{email}', audiences: [everyone], topics: [Orders/]}]", by.url))
+	file := write(t, dir, "access.yaml", fmt.Sprintf("enrolment: [{issuer: %q, claims: {email: ann@example.com}, identity: '{email}', audiences: [everyone], topics: [Orders/]}]", by.url))
 	var replicas []*harness.Replica
 	address := freePort(t)
 	for _, http := range []string{address, "none"} {
 		replicas = append(replicas, harness.Serve(t, s.with("SPANCAST_HEARTBEAT", "1s", "SPANCAST_HTTP", http, "SPANCAST_CURVE_SECRET_KEY_FILE", serverFile,
 			"SPANCAST_ACCESS_FILE", file, "SPANCAST_OIDC_ISSUERS", map[bool]string{true: by.url}[http != "none"], "SPANCAST_OIDC_AUDIENCE", "spancast")))
 	}
-	token := func(email string) string { return write(email, by.token(email)+"\n") }
+	token := func(email string) string { return write(t, dir, email, by.token(email)+"\n") }
 	args := []string{"enroll", "--url", "http://" + address, "--secret-key-file", annFile, "--token"}
 	if status, _, stderr := harness.Run(t, nil, append(args, "file:"+token("eve@example.com"))...); status != 1 || !strings.Contains(stderr, "no rule of the access file fits the token (HTTP 403)") {
 		t.Errorf("exit status %d: %s", status, stderr)

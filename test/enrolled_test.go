@@ -27,6 +27,7 @@ import (
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/subscriber"
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // An issuer signs ID tokens, and serves its keys.
@@ -109,37 +110,14 @@ func (s *ids) has(n int) bool {
 	return true
 }
 
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(harness.Patience); !is(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("in vain: %s", what)
-		}
-	}
-}
-
 // TestSubscriber_EnrolsAndRenewsByItself, over HTTPS, in a program and in tail:
 // messages flow past the end of the first grant, and over a replacement of the
 // server's key, which the renewals follow; nothing is lost.
 func TestSubscriber_EnrolsAndRenewsByItself(t *testing.T) {
 	t.Parallel()
 	by := newIssuer(t)
-	spanner, err := emulator.Start(context.Background(), emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { spanner.Close() })
+	spanner := embedded(t, emulator.Options{})
 	s, dir := newShop(t, spanner.Addr()), t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
 	oldFile, _ := keygen(t, dir, "old")
 	newFile, _ := keygen(t, dir, "new")
 	keys := func(files ...string) string {
@@ -151,18 +129,18 @@ func TestSubscriber_EnrolsAndRenewsByItself(t *testing.T) {
 			}
 			text += string(key) + "\n"
 		}
-		return write("server", text)
+		return write(t, dir, "server", text)
 	}
 	certFile, keyFile := certificate(t, dir)
 	address := freePort(t)
 	replica := harness.Serve(t, s.with("SPANCAST_HEARTBEAT", "1s", "SPANCAST_HTTP", address, "SPANCAST_HTTP_CERT_FILE", certFile, "SPANCAST_HTTP_KEY_FILE", keyFile,
 		"SPANCAST_CURVE_SECRET_KEY_FILE", keys(oldFile), "SPANCAST_OIDC_ISSUERS", by.url, "SPANCAST_OIDC_AUDIENCE", "spancast",
-		"SPANCAST_ACCESS_FILE", write("access.yaml", fmt.Sprintf(
+		"SPANCAST_ACCESS_FILE", write(t, dir, "access.yaml", fmt.Sprintf(
 			"enrolment: [{issuer: %q, claims: {email: '*@example.com'}, identity: '{email}', audiences: [everyone], topics: [''], tables: ['*'], lifetime: 10s}]", by.url))))
 	url := "https://" + address
 
 	// Who does not vouch for the certificate sends no token.
-	if status, _, stderr := harness.Run(t, nil, "tail", "--enroll", url, "--token", "file:"+write("token", by.token("tail@example.com")), "--timeout", "1s", "--count", "1"); status != 1 ||
+	if status, _, stderr := harness.Run(t, nil, "tail", "--enroll", url, "--token", "file:"+write(t, dir, "token", by.token("tail@example.com")), "--timeout", "1s", "--count", "1"); status != 1 ||
 		!strings.Contains(stderr, "certificate signed by unknown authority") {
 		t.Errorf("without --ca-file: %d, %s", status, stderr)
 	}
@@ -205,7 +183,7 @@ func TestSubscriber_EnrolsAndRenewsByItself(t *testing.T) {
 		}
 	}
 	flow("past the end of the first grant", func() bool { return time.Since(began) > 12*time.Second })
-	eventually(t, "all came", func() bool { return got.has(n) })
+	wait.Until(t, "all came", func() bool { return got.has(n) })
 	if n < 100 {
 		t.Errorf("only %d changes", n)
 	}

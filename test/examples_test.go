@@ -42,11 +42,7 @@ func TestExamples_NoticeAGapAndRecover(t *testing.T) {
 // recovers lets an example lose changes in the middle, and at the end, and
 // expects all of them from it.
 func recovers(t *testing.T, command ...string) {
-	server, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 50 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t, emulator.Options{MinHeartbeat: 50 * time.Millisecond})
 	s := newShop(t, server.Addr())
 	replica := harness.Serve(t, s.env)
 	harness.Subscribe(t, []string{replica.Endpoint}, "").Reading()

@@ -21,6 +21,7 @@ import (
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // partitions are those that the metadata tables of a shop hold.
@@ -134,7 +135,7 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 	env := s.with("SPANCAST_LEASE", "1s", "SPANCAST_REQUIRE_SUBSCRIBER", "true") // nothing is sent before the subscriber is there
 	a, b := harness.Serve(t, env), harness.Serve(t, env)
 	sub := harness.Subscribe(t, []string{a.Endpoint, b.Endpoint}, "")
-	until(t, "both read", func() bool { return s.owned(a) == 2 && s.owned(b) == 2 })
+	wait.Until(t, "both read", func() bool { return s.owned(a) == 2 && s.owned(b) == 2 })
 	s.commit(1, "Orders")
 	s.all(sub)
 	epoch := string(sub.Changes()[0].Header.Epoch)
@@ -143,16 +144,16 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 		stopped, other = b, a
 	}
 	stopped.Signal(syscall.SIGSTOP)
-	until(t, "every thread stands still", func() bool { return standsStill(t, stopped.Pid()) })
+	wait.Until(t, "every thread stands still", func() bool { return standsStill(t, stopped.Pid()) })
 	began := message.FormatTime(s.commit(1, "Orders"))
 	for i := range 20 {
 		s.commit(i%3, "Orders", "Users")
 	}
 	s.all(sub)
-	until(t, "the other has all", func() bool { return s.owned(other) == 4 })
+	wait.Until(t, "the other has all", func() bool { return s.owned(other) == 4 })
 	last := s.commit(1, "Users")
 	positions := make(map[changestream.PartitionToken]changestream.Partition)
-	until(t, "the positions are past all of that", func() bool {
+	wait.Until(t, "the positions are past all of that", func() bool {
 		behind := false
 		for _, p := range s.partitions() {
 			positions[p.Token] = p
@@ -164,7 +165,7 @@ func TestFleet_AStoppedReplicaPublishesAndWritesNothingMore(t *testing.T) {
 	s.commit(2, "Users")
 	s.all(sub)
 	stopped.Signal(syscall.SIGCONT)
-	until(t, "it takes part again", func() bool { return s.owned(stopped) == 2 })
+	wait.Until(t, "it takes part again", func() bool { return s.owned(stopped) == 2 })
 	for i := range 10 {
 		s.commit(i%3, "Orders", "Users")
 	}
@@ -223,7 +224,7 @@ func TestFleet_ARollingRestartLosesNoTimeAndNoChange(t *testing.T) {
 	var load sync.WaitGroup
 	load.Go(func() { s.load(rand.New(rand.NewPCG(2, 2)), 10*time.Millisecond, stop) })
 	everyone := func() {
-		until(t, "all three read", func() bool {
+		wait.Until(t, "all three read", func() bool {
 			return s.owned(replicas[0]) > 0 && s.owned(replicas[1]) > 0 && s.owned(replicas[2]) > 0
 		})
 	}

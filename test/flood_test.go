@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	zmq "github.com/pebbe/zmq4"
 
@@ -35,11 +34,7 @@ func resident(t testing.TB, pid int) int {
 // asks meanwhile is answered.
 func TestRecovery_OutlivesAFlood(t *testing.T) {
 	t.Parallel()
-	server, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t, emulator.Options{})
 	s := newShop(t, server.Addr())
 	replica := harness.Serve(t, s.env)
 	sub := harness.Subscribe(t, []string{replica.Endpoint}, "")

@@ -2,8 +2,6 @@ package test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -37,13 +35,6 @@ func TestForward_WithCurveLetsInWhoIsNamed(t *testing.T) {
 	for _, name := range []string{"forwarder", "replica", "alice", "bob"} {
 		secret[name], public[name] = keygen(t, dir, name)
 	}
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
 	policy := func(publishers string) string {
 		return fmt.Sprintf(`
 audiences: [{name: readers, topics: [""], identities: [alice]}]
@@ -54,14 +45,14 @@ identities:
   - {name: replica, keys: [%q]}
 `, publishers, public["alice"], public["bob"], public["replica"])
 	}
-	file := write("access.yaml", policy("[replica]"))
+	file := write(t, dir, "access.yaml", policy("[replica]"))
 	f := harness.Start(t, map[string]string{"SPANCAST_FORWARD_BIND": "tcp://0.0.0.0:*", "SPANCAST_BIND": "tcp://0.0.0.0:*", "SPANCAST_HTTP": "none",
 		"SPANCAST_CURVE_SECRET_KEY_FILE": secret["forwarder"], "SPANCAST_ACCESS_FILE": file, "SPANCAST_LOG_FORMAT": "json"}, "forward")
 	at := f.Logged(`forwarding from publishers at tcp://0.0.0.0:(\d+) to subscribers at tcp://0.0.0.0:(\d+)"`)
 	in, out := "tcp://127.0.0.1:"+at[1], "tcp://127.0.0.1:"+at[2]
 
 	env := s.with("SPANCAST_BIND", "none", "SPANCAST_RECOVERY_BIND", "none", "SPANCAST_HTTP", "none", "SPANCAST_HEARTBEAT", "1s", "SPANCAST_CONNECT", in, "SPANCAST_REQUIRE_SUBSCRIBER", "true",
-		"SPANCAST_CURVE_SECRET_KEY_FILE", secret["replica"], "SPANCAST_CONNECT_SERVER_KEY_FILE", write("forwarder.pub", public["forwarder"]))
+		"SPANCAST_CURVE_SECRET_KEY_FILE", secret["replica"], "SPANCAST_CONNECT_SERVER_KEY_FILE", write(t, dir, "forwarder.pub", public["forwarder"]))
 	replica := harness.Start(t, env, "serve")
 	f.Logged(`"message":"connection let in","domain":"publishers","identity":"replica"`)
 
@@ -87,7 +78,7 @@ identities:
 	alice.Logged(fmt.Sprintf("verified changes=%d duplicates=0 gaps=0 lost=0", n))
 
 	// A publisher that is not named any more is put out.
-	write("access.yaml", policy("[]"))
+	write(t, dir, "access.yaml", policy("[]"))
 	f.Logged(`"message":"a grant has ended[^"]*","domain":"publishers","identity":"replica"`)
 	f.Logged(`"message":"connection refused","domain":"publishers".*"identity":"replica","reason":"other_domain"`)
 	replica.Stop()

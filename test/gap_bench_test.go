@@ -17,11 +17,7 @@ import (
 // again. Replica, embedded Spanner, ZeroMQ and settings are the real ones.
 func BenchmarkGap_ToBeingLiveAgain(b *testing.B) {
 	const changes = 10
-	server, err := emulator.Start(b.Context(), emulator.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { server.Close() })
+	server := embedded(b, emulator.Options{})
 	s := newShop(b, server.Addr())
 	replica := harness.Serve(b, s.with("SPANCAST_HEARTBEAT", "2s", "SPANCAST_CHECKPOINT_INTERVAL", "1s", "SPANCAST_LEASE", "10s")) // as users have them
 	harness.Subscribe(b, []string{replica.Endpoint}, "").Reading()

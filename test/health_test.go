@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,31 @@ func health(t *testing.T, address, check string, want int) (reasons []string) {
 	}
 }
 
+// metric is a value at /metrics.
+func metric(t *testing.T, page, series string) float64 {
+	t.Helper()
+	answer, err := http.Get(page + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s in\n%s", series, text)
+	return 0
+}
+
 // TestServe_AnnouncesAGapAndStaysUnready: with ON_GAP=stop, positions older than
 // retention stop their partitions, are announced on $gap/, and show in the
 // readiness; a restart with ON_GAP=skip goes on, and announces them too.
@@ -68,11 +95,7 @@ func TestServe_AnnouncesAGapAndStaysUnready(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*harness.Patience)
 	defer cancel()
-	server, err := emulator.Start(ctx, emulator.Options{MinHeartbeat: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := embedded(t, emulator.Options{})
 	const database = "projects/p/instances/i/databases/shop"
 	if err := server.CreateDatabase(database, emulator.GoogleSQL, "CREATE TABLE T (Id INT64 NOT NULL) PRIMARY KEY (Id)", "CREATE CHANGE STREAM S FOR T"); err != nil {
 		t.Fatal(err)

@@ -21,11 +21,7 @@ import (
 // subscriber, so that what the second publishes comes before it.
 func TestSubscriber_SeesAKeyInOrderThatMovesBetweenPublishers(t *testing.T) {
 	t.Parallel()
-	server, err := emulator.Start(t.Context(), emulator.Options{Partitions: 1, MinHeartbeat: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t, emulator.Options{Partitions: 1})
 	s := newMutableShop(t, server.Addr(), databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL)
 	s.env["SPANCAST_MAX_PARTITIONS"], s.env["SPANCAST_CHECKPOINT_LAG"], s.env["SPANCAST_LEASE"], s.env["SPANCAST_RESOLVED_INTERVAL"] = "1", "500ms", "5s", "200ms"
 	var proxies []*harness.Proxy

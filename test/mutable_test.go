@@ -17,6 +17,7 @@ import (
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // newMutableShop makes a shop whose change stream, made by admin bootstrap, has
@@ -86,16 +87,8 @@ func (s *shop) commitMore(n int) {
 		defer s.mu.Unlock()
 		return s.rows
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(harness.Patience)
-	for enough := count() + n; count() < enough; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			s.t.Fatal("no more commits")
-		}
-	}
+	enough := count() + n
+	wait.Until(s.t, "more commits", func() bool { return count() >= enough })
 }
 
 // fleetResolved is up to when everything was published by all replicas, as the
@@ -120,11 +113,7 @@ func TestServe_MutableStreamOutlivesKills(t *testing.T) {
 	for _, dialect := range []databasepb.DatabaseDialect{databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL, databasepb.DatabaseDialect_POSTGRESQL} {
 		t.Run(dialect.String(), func(t *testing.T) {
 			t.Parallel()
-			server, err := emulator.Start(t.Context(), emulator.Options{Partitions: 3, MinHeartbeat: 100 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { server.Close() })
+			server := embedded(t, emulator.Options{Partitions: 3})
 			s := newMutableShop(t, server.Addr(), dialect)
 			dir := t.TempDir()
 			binds := []string{"ipc://" + filepath.Join(dir, "a"), "ipc://" + filepath.Join(dir, "b")}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // BenchmarkPage_ThousandPartitions measures what the status page costs a replica
@@ -21,7 +22,7 @@ func BenchmarkPage_ThousandPartitions(b *testing.B) {
 	replica := harness.Serve(b, s.with("SPANCAST_HEARTBEAT", "2s", "SPANCAST_CHECKPOINT_INTERVAL", "1s", "SPANCAST_CHECKPOINT_LAG", "2s", "SPANCAST_LEASE", "10s",
 		"SPANCAST_RESOLVED_INTERVAL", "1s", "SPANCAST_LOG_LEVEL", "info", "SPANCAST_HTTP", "127.0.0.1:0"))
 	page := replica.Logged(`status page: (http://[0-9.:]+)`)[1]
-	until(b, "all partitions are read", func() bool { return server.Queries(s.Name, shopStream) == 1000 })
+	wait.Until(b, "all partitions are read", func() bool { return server.Queries(s.Name, shopStream) == 1000 })
 	pause(b, 15*time.Second) // the beginning is over
 	measure := func() float64 {
 		before, began := cpu(b, replica.Pid()), time.Now()

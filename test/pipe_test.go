@@ -31,11 +31,7 @@ func TestConformance_ThroughTheWholePipe(t *testing.T) {
 		runPipe(t, conformance.Server{Addr: spannerdb.Host(t), Kind: conformance.Google}, nil)
 	})
 	t.Run("embedded", func(t *testing.T) {
-		server, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 100 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { server.Close() })
+		server := embedded(t, emulator.Options{})
 		// Between two transactions, never during one: the cases say how many
 		// records a transaction makes in one partition.
 		runPipe(t, conformance.Server{Addr: server.Addr(), Kind: conformance.Production}, func(s conformance.Stream) error {

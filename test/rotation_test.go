@@ -2,8 +2,6 @@ package test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // TestAccess_KeysAndGrantsChangeWhileMessagesFlow: a client's key is replaced in the
@@ -19,30 +18,27 @@ import (
 // TestSubscriber_EnrolsAndRenewsByItself.)
 func TestAccess_KeysAndGrantsChangeWhileMessagesFlow(t *testing.T) {
 	t.Parallel()
-	spanner, err := emulator.Start(t.Context(), emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { spanner.Close() })
+	spanner := embedded(t, emulator.Options{})
 	s, dir := newShop(t, spanner.Addr()), t.TempDir()
 	secret, public := map[string]string{}, map[string]string{}
 	for _, name := range []string{"server", "alice", "alice2", "bob", "dave", "carol"} {
 		secret[name], public[name] = keygen(t, dir, name)
 	}
-	file := filepath.Join(dir, "access.yaml")
+	var file string
 	var replica *harness.Replica
 	// policy writes the access file, and waits until it is in force.
 	policy := func(alice, carol, revoked string) (at time.Time) {
 		t.Helper()
-		text := fmt.Sprintf("identities:\n  - {name: alice, keys: [%s], topics: ['']}\n  - {name: bob, keys: [%q], topics: ['']}\n  - {name: dave, keys: [%q], topics: ['']}\n  - {name: carol, keys: [%q], topics: [%s]}\nrevoked: {identities: [%s]}\n",
-			alice, public["bob"], public["dave"], public["carol"], carol, revoked)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		inForce := func() int { return strings.Count(replica.Stderr(), "a new access file is in force") }
+		before := 0
+		if replica != nil {
+			before = inForce()
 		}
+		file = write(t, dir, "access.yaml", fmt.Sprintf("identities:\n  - {name: alice, keys: [%s], topics: ['']}\n  - {name: bob, keys: [%q], topics: ['']}\n  - {name: dave, keys: [%q], topics: ['']}\n  - {name: carol, keys: [%q], topics: [%s]}\nrevoked: {identities: [%s]}\n",
+			alice, public["bob"], public["dave"], public["carol"], carol, revoked))
 		at = time.Now()
 		if replica != nil {
-			before := strings.Count(replica.Stderr(), "a new access file is in force")
-			eventually(t, "the access file is in force", func() bool { return strings.Count(replica.Stderr(), "a new access file is in force") > before })
+			wait.Until(t, "the access file is in force", func() bool { return inForce() > before })
 		}
 		return at
 	}
@@ -116,7 +112,7 @@ func silencedAfter(t *testing.T, replica *harness.Replica, name string, who, oth
 	replica.Logged(`a grant has ended.*"identity":"` + name + `"`)
 	lines := func(p *harness.Process) int { return strings.Count(p.Stdout(), "\n") }
 	last, seen, others := time.Now(), lines(who), lines(other)
-	eventually(t, "the other hears twenty more that "+name+" does not", func() bool {
+	wait.Until(t, "the other hears twenty more that "+name+" does not", func() bool {
 		if now := lines(who); now != seen {
 			last, seen, others = time.Now(), now, lines(other)
 		}

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // BenchmarkIdle_ThousandPartitions measures what a replica costs that reads a
@@ -23,7 +23,7 @@ func BenchmarkIdle_ThousandPartitions(b *testing.B) {
 	env := s.with("SPANCAST_HEARTBEAT", "2s", "SPANCAST_CHECKPOINT_INTERVAL", "1s", "SPANCAST_CHECKPOINT_LAG", "2s", "SPANCAST_LEASE", "10s",
 		"SPANCAST_RESOLVED_INTERVAL", "1s", "SPANCAST_LOG_LEVEL", "info")
 	replica := harness.Serve(b, env)
-	until(b, "all partitions are read", func() bool { return server.Queries(s.Name, shopStream) == 1000 })
+	wait.Until(b, "all partitions are read", func() bool { return server.Queries(s.Name, shopStream) == 1000 })
 	pause(b, 15*time.Second) // the beginning is over
 	before, began := cpu(b, replica.Pid()), time.Now()
 	for range b.N {
@@ -49,37 +49,6 @@ func BenchmarkIdle_ThousandPartitions(b *testing.B) {
 func pause(t testing.TB, d time.Duration) {
 	t.Helper()
 	<-time.After(d)
-}
-
-// embedded starts the embedded Spanner, until the test ends.
-func embedded(t testing.TB, o emulator.Options) *emulator.Server {
-	t.Helper()
-	if o.MinHeartbeat == 0 {
-		o.MinHeartbeat = 100 * time.Millisecond
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
-	defer cancel()
-	server, err := emulator.Start(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	return server
-}
-
-// until waits for something that will happen.
-func until(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(harness.Patience)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("in vain: %s", what)
-		}
-	}
 }
 
 // cpu is the processor time that a process has used.

@@ -3,7 +3,6 @@ package test
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -137,13 +136,8 @@ func TestServe_SaysGoodbyeAfterTheLastChange(t *testing.T) {
 func TestServe_NewTopicRulesTakeEffect(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, spannerdb.Host(t))
-	rules := filepath.Join(t.TempDir(), "rules.yaml")
-	write := func(text string) {
-		if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("rules: [{tables: [Users], drop: true}]")
+	dir := t.TempDir()
+	rules := write(t, dir, "rules.yaml", "rules: [{tables: [Users], drop: true}]")
 	replica := harness.Serve(t, s.with("SPANCAST_TOPIC_RULES_FILE", rules, "SPANCAST_TOPIC", "{stream}/{table}/{key}/"))
 	sub := harness.Subscribe(t, []string{replica.Endpoint}, "")
 	sub.Reading()
@@ -157,12 +151,12 @@ func TestServe_NewTopicRulesTakeEffect(t *testing.T) {
 	if got := strings.Join(topics(), " "); got != "Everything/Orders/7/" {
 		t.Errorf("topics %s", got)
 	}
-	write("rules: [{tables: [Users], topics: [u/, all/]}]")
+	write(t, dir, "rules.yaml", "rules: [{tables: [Users], topics: [u/, all/]}]")
 	replica.Logged(`new topic rules are in force`)
 	if got := strings.Join(topics()[1:], " "); got != "Everything/Orders/7/ u/ all/" && got != "u/ all/ Everything/Orders/7/" {
 		t.Errorf("topics %s", got)
 	}
-	write("rules: [{tabels: [Users]}]")
+	write(t, dir, "rules.yaml", "rules: [{tabels: [Users]}]")
 	replica.Logged(`the new topic rules are not used.*field tabels not found`)
 	if n := len(topics()); n != 7 {
 		t.Errorf("%d messages after a faulty file, want 7", n)

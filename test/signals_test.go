@@ -7,7 +7,10 @@ import (
 	"syscall"
 	"testing"
 
+	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
+
 	"github.com/spancast/spancast/test/harness"
+	"github.com/spancast/spancast/test/wait"
 )
 
 // TestServe_EndsWithoutSpanner: with a Spanner that does not answer any more the
@@ -30,12 +33,25 @@ func TestServe_EndsWithoutSpanner(t *testing.T) {
 			}
 			continue
 		}
-		until(t, "the replica to leave", func() bool { return strings.Contains(ready(page), "the service is ending") })
+		wait.Until(t, "the replica to leave", func() bool { return strings.Contains(ready(page), "the service is ending") })
 		replica.Signal(syscall.SIGTERM)
 		if status := replica.Wait(harness.Patience); status != 1 {
 			t.Errorf("exit status %d after a second SIGTERM", status)
 		}
 	}
+}
+
+// TestServe_OutlivesHangUp: where there is no terminal, SIGHUP does not end a
+// replica, least of all without an order; what it is usually sent for happens
+// anyway.
+func TestServe_OutlivesHangUp(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL)
+	replica := harness.Serve(t, o.env)
+	replica.Logged("reading begins")
+	replica.Signal(syscall.SIGHUP)
+	replica.Logged("SIGHUP changes nothing: files are watched")
+	replica.Stop()
 }
 
 // ready is what the health check says, empty without an answer.

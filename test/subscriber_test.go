@@ -93,11 +93,7 @@ type place struct {
 // newFleet starts one. Connections live for so many bytes, and twice as many to
 // the publishers; 0: for ever.
 func newFleet(t *testing.T, seed uint64, mean int, env ...string) *stormy {
-	server, err := emulator.Start(t.Context(), emulator.Options{MinHeartbeat: 50 * time.Millisecond, ChurnEvery: 700 * time.Millisecond, Partitions: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t, emulator.Options{MinHeartbeat: 50 * time.Millisecond, ChurnEvery: 700 * time.Millisecond, Partitions: 4})
 	f := &stormy{shop: newShopIn(t, server.Addr(), databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL, bulk), server: server, random: rand.New(rand.NewPCG(seed, 99)), env: env}
 	for i := range f.places {
 		f.places[i] = &place{publish: harness.NewProxy(t, seed+uint64(i), 2*mean), recover: harness.NewProxy(t, seed+10+uint64(i), mean)}

@@ -99,6 +99,15 @@ func TestReset_AsksAtATerminal(t *testing.T) {
 	}
 	x := atTerminal(t, o.env, "admin", "reset", "--to", "now")
 	x.shows(`Go on\? Type yes: $`)
+	if err := x.cmd.Process.Signal(syscall.SIGINT); err != nil { // what Ctrl-C does: the answer is not waited for
+		t.Fatal(err)
+	}
+	x.shows(`nothing was done`)
+	if status, n := x.ends(), len(o.partitions()); status != 1 || n != 0 {
+		t.Errorf("after Ctrl-C: exit status %d, %d partitions", status, n)
+	}
+	x = atTerminal(t, o.env, "admin", "reset", "--to", "now")
+	x.shows(`Go on\? Type yes: $`)
 	x.types("yes\n")
 	if status, n := x.ends(), len(o.partitions()); status != 0 || n != 2 {
 		t.Errorf("after yes: exit status %d, %d partitions", status, n)

@@ -16,11 +16,7 @@ import (
 // and admin bootstrap adds it once.
 func TestBootstrap_AddsWhatTablesOfEarlierVersionsLack(t *testing.T) {
 	t.Parallel()
-	server, err := emulator.Start(t.Context(), emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t, emulator.Options{})
 	for on, host := range map[string]func() string{"embedded": server.Addr, "Google's": func() string { return spannerdb.Host(t) }} {
 		for dialect, drop := range map[databasepb.DatabaseDialect][]string{
 			databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL: {`ALTER TABLE SpancastPartitions DROP COLUMN MovedAt`, `ALTER TABLE SpancastPartitions DROP COLUMN MovedTo`},

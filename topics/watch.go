@@ -10,9 +10,14 @@ import (
 
 // A RulesFile is a rules file that may change while the service runs.
 type RulesFile struct {
-	path string
-	text []byte
+	path   string
+	text   []byte
+	misses int // looks in a row at which it could not be read
 }
+
+// patientLooks is how many looks a file that was there may be gone, being
+// replaced, before that is an error: the next start would fail.
+const patientLooks = 5
 
 // OpenRules reads a rules file.
 func OpenRules(path string) (*RulesFile, []Rule, error) {
@@ -43,14 +48,19 @@ func (r *RulesFile) Watch(ctx context.Context, interval time.Duration, f func([]
 // reread parses the file if it is not as it was.
 func (r *RulesFile) reread() (rules []Rule, changed bool, err error) {
 	text, err := os.ReadFile(r.path)
+	if err == nil && len(bytes.TrimSpace(text)) == 0 && len(r.text) > 0 {
+		err = fmt.Errorf("%s is empty", r.path) // as it is for a moment, while it is written anew
+	}
 	if err != nil {
-		if r.text == nil {
+		r.misses++
+		if r.text == nil || r.misses == patientLooks {
 			return nil, true, fmt.Errorf("topic rules: %w", err)
 		}
 		return nil, false, nil // gone for a moment, while it is replaced
 	}
-	if r.text != nil && (len(bytes.TrimSpace(text)) == 0 || bytes.Equal(text, r.text)) {
-		return nil, false, nil // empty: as it is for a moment, while it is written anew
+	r.misses = 0
+	if r.text != nil && bytes.Equal(text, r.text) {
+		return nil, false, nil
 	}
 	r.text = append([]byte{}, text...)
 	if rules, err = ParseRules(text); err != nil {

@@ -15,6 +15,7 @@ type Options struct {
 	Only     []string      // names of sections; empty: those of a short run
 	Full     bool          // all sections, and all their rows
 	Duration time.Duration // of each measurement
+	Rate     int           // of the latency section, in changes a second; 0: parts of the top rate
 	Progress io.Writer     // where to say what is being measured
 }
 
@@ -63,6 +64,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Duration < 100*time.Millisecond || o.Duration > 10*time.Minute {
 		faults = append(faults, fmt.Errorf("--duration %s is not between 100ms and 10m", o.Duration))
+	}
+	if o.Rate < 0 || o.Rate > 10_000_000 {
+		faults = append(faults, fmt.Errorf("--rate %d is not between 0 (parts of the top rate) and 10000000", o.Rate))
 	}
 	return errors.Join(faults...)
 }

@@ -139,6 +139,17 @@ func (r *run) bareOf(s shape, frames [][]byte) (*measured, error) {
 func (r *run) latency() error {
 	t := r.table("latency", "Commit to subscriber, 1 KB, by the commit timestamp",
 		Column{"rate_per_s", "rate", PerSecond, false}, Column{"p50_ns", "p50", Nanos, true}, Column{"p99_ns", "p99", Nanos, true}, Column{"p999_ns", "p99.9", Nanos, true})
+	at := func(rate int, name string) error {
+		r.say("latency: at %s", name)
+		m, _, err := r.publishedOf(kilobyte, rate)
+		if err == nil {
+			t.add(name, m.rate, percentile(m.latency, 0.5), percentile(m.latency, 0.99), percentile(m.latency, 0.999))
+		}
+		return err
+	}
+	if r.opt.Rate > 0 {
+		return at(r.opt.Rate, grouped(float64(r.opt.Rate))+"/s")
+	}
 	if r.top == 0 {
 		r.say("latency: the top rate")
 		m, _, err := r.publishedOf(kilobyte, 0)
@@ -148,12 +159,9 @@ func (r *run) latency() error {
 		r.top = m.rate
 	}
 	for _, part := range []float64{0.01, 0.5, 0.9} {
-		r.say("latency: at %.0f %% of %s/s", 100*part, grouped(r.top))
-		m, _, err := r.publishedOf(kilobyte, int(part*r.top))
-		if err != nil {
+		if err := at(int(part*r.top), fmt.Sprintf("%.0f %% of the top rate", 100*part)); err != nil {
 			return err
 		}
-		t.add(fmt.Sprintf("%.0f %% of the top rate", 100*part), m.rate, percentile(m.latency, 0.5), percentile(m.latency, 0.99), percentile(m.latency, 0.999))
 	}
 	return nil
 }

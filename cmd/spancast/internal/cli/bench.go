@@ -54,6 +54,7 @@ func newBench() *cobra.Command {
 	f.StringSliceVar(&o.Only, "only", nil, "sections to measure, instead of path, throughput and latency")
 	f.BoolVar(&o.Full, "full", false, "measure every section with all its rows, for a quarter of an hour")
 	f.DurationVar(&o.Duration, "duration", o.Duration, "length of each measurement")
+	f.IntVar(&o.Rate, "rate", 0, "changes a second of the latency section, instead of parts of the top rate")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	f.StringVar(&picture, "svg", "", "file for a picture of it")
 	return cmd

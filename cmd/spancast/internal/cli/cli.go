@@ -50,11 +50,16 @@ func Main(args []string) int {
 }
 
 // untilSignal returns a context that the first SIGINT or SIGTERM ends. A second
-// ends the process at once.
+// ends the process at once. A terminal that is closed (SIGHUP) counts as well;
+// where there is none SIGHUP ends nothing, see followSignals.
 func untilSignal() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if isTerminal(os.Stderr) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	signal.Notify(signals, ends...)
 	go func() {
 		<-signals
 		cancel()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,17 +43,36 @@ func (c *consent) given(cmd *cobra.Command) (bool, error) {
 	case !isTerminal(os.Stdin):
 		return false, misconfigured(errNotConfirmed)
 	}
-	return confirmed(cmd.InOrStdin(), cmd.ErrOrStderr())
+	return confirmed(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
 }
 
-func confirmed(in io.Reader, out io.Writer) (bool, error) {
+// confirmed asks, until there is an answer or ctx is done. Who does not answer
+// leaves a goroutine behind that reads, and ends with the process.
+func confirmed(ctx context.Context, in io.Reader, out io.Writer) (bool, error) {
 	fmt.Fprint(out, "Go on? Type yes: ")
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if strings.TrimSpace(answer) == "yes" {
-		return true, nil
+	type line struct {
+		text string
+		err  error
 	}
-	if err != nil && err != io.EOF {
-		return false, failed(err)
+	answer := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(in).ReadString('\n')
+		answer <- line{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(out)
+		return false, failed(errNotConfirmed)
+	case l := <-answer:
+		if strings.TrimSpace(l.text) == "yes" {
+			return true, nil
+		}
+		if l.err != nil {
+			fmt.Fprintln(out) // the question has no end of line yet
+		}
+		if l.err != nil && l.err != io.EOF {
+			return false, failed(l.err)
+		}
+		return false, failed(errNotConfirmed)
 	}
-	return false, failed(errNotConfirmed)
 }

@@ -18,7 +18,7 @@ func newForward(cfg *config.Loaded) *cobra.Command {
 		Example: "  spancast forward --forward-bind tcp://10.0.0.5:5555 --bind tcp://10.0.0.5:5556\n  SPANCAST_CONNECT=tcp://10.0.0.5:5555 spancast serve",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checked(cfg); err != nil {
+			if err := misconfigured(cfg.ValidateForwarder()); err != nil {
 				return err
 			}
 			log, level := newLogger(cfg)

@@ -24,11 +24,16 @@ func newLogger(cfg *config.Loaded) (*slog.Logger, *slog.LevelVar) {
 }
 
 // followSignals lets SIGUSR1 make the log say everything, and SIGUSR2 what was
-// configured, until ctx is done.
+// configured, until ctx is done. SIGHUP, with which many services are told to read
+// their files again, is answered, so that it does not end this one as a crash
+// would; at a terminal it is its end, which untilSignal sees to.
 func followSignals(ctx context.Context, log *slog.Logger, level *slog.LevelVar) {
 	configured := level.Level()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	if !isTerminal(os.Stderr) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		defer signal.Stop(signals)
 		for {
@@ -36,6 +41,10 @@ func followSignals(ctx context.Context, log *slog.Logger, level *slog.LevelVar) 
 			case <-ctx.Done():
 				return
 			case s := <-signals:
+				if s == syscall.SIGHUP {
+					log.Info("SIGHUP changes nothing: files are watched, and used when they change; variables and flags are read at the start")
+					continue
+				}
 				to := configured
 				if s == syscall.SIGUSR1 {
 					to = slog.LevelDebug
@@ -60,6 +69,9 @@ func loggerTo(w io.Writer, text bool, level slog.Leveler) *slog.Logger {
 func severity(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a
+	}
+	if a.Value.Kind() == slog.KindDuration { // not a number of which nobody knows the unit
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	switch a.Key {
 	case slog.LevelKey:

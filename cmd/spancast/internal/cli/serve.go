@@ -14,7 +14,8 @@ func newServe(cfg *config.Loaded) *cobra.Command {
 		Long: "Reads the change stream and publishes every change until it is told to stop: SIGTERM or\n" +
 			"Ctrl-C end it in order (what was read is published, positions are saved, partitions given\n" +
 			"to other replicas), a second one at once. SIGUSR1 makes the log say everything, SIGUSR2\n" +
-			"what is configured.",
+			"what is configured. Files that it was given are watched, so that there is nothing to tell it\n" +
+			"when they change.",
 		Example: "  export SPANCAST_DATABASE=projects/my-project/instances/my-instance/databases/my-db SPANCAST_CHANGE_STREAM=Everything\n" +
 			"  spancast admin bootstrap\n  spancast serve",
 		Args: cobra.NoArgs,

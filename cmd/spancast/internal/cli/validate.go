@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,7 @@ func printChecks(w io.Writer, checks []service.CheckResult, asJSON bool) error {
 		return e.Encode(lines)
 	}
 	for _, c := range checks {
-		fmt.Fprintf(w, "%-5s %-22s %s\n", c.Status, c.Name, detail(c))
+		fmt.Fprintf(w, "%-5s %-22s %s\n", c.Status, c.Name, strings.ReplaceAll(detail(c), "\n", fmt.Sprintf("\n%29s", "")))
 	}
 	return nil
 }

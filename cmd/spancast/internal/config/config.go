@@ -23,7 +23,7 @@ type Config struct {
 	ChangeStream     string   `split_words:"true" desc:"name of the change stream (required)"`
 	MetadataDatabase Database `split_words:"true" desc:"database of the metadata tables; SPANCAST_DATABASE when empty"`
 	SpannerEndpoint  Endpoint `split_words:"true" desc:"host:port of Spanner, instead of SPANNER_EMULATOR_HOST or Google's; plain text if it is a loopback address"`
-	MetadataEndpoint Endpoint `split_words:"true" desc:"the same for the metadata database; SPANCAST_SPANNER_ENDPOINT when empty and the databases are the same"`
+	MetadataEndpoint Endpoint `split_words:"true" desc:"the same for the metadata database; SPANCAST_SPANNER_ENDPOINT when empty and the databases are of one instance"`
 	MetadataPrefix   Prefixed `split_words:"true" default:"Spancast" desc:"prefix of the names of the metadata tables"`
 	DatabaseRole     string   `split_words:"true" desc:"database role for fine-grained access control"`
 

@@ -111,7 +111,7 @@ func TestValidate_ListsAllFaultsWithTheirVariables(t *testing.T) {
 		"DATABASE": "shop", "METADATA_PREFIX": "1x", "SPANNER_ENDPOINT": "nohost", "START_AT": "yesterday", "ON_GAP": "panic", "QUERY_WINDOW": "2x",
 		"HEARTBEAT": "1ms", "BIND": "http://x", "CONNECT": "tcp://x", "TOPIC": "{tabel}/", "TOPIC_RULES_FILE": "/no/such/file", "FORMAT": "avro",
 		"SEND_HWM": "0", "IO_THREADS": "65", "SLOW_SUBSCRIBER": "wait", "MAX_BUFFER": "lots", "LEASE": "2s", "CHECKPOINT_INTERVAL": "1s", "MAX_PARTITIONS": "-1",
-		"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HTTP": "8080", "REQUIRE_SUBSCRIBER": "maybe", "DATABSE": "x", "CURVE_SECRET_KEY": "hunter2",
+		"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HTTP": "8080", "REQUIRE_SUBSCRIBER": "maybe", "DATABSE": "x", "CURVE_SECRET_KEY": "hunter2", "CURVE_ROTATION_OFFSET": "far", "TYPO": "x",
 	} {
 		t.Setenv(Prefix+"_"+name, value)
 	}
@@ -121,11 +121,11 @@ func TestValidate_ListsAllFaultsWithTheirVariables(t *testing.T) {
 	}
 	for _, want := range []string{
 		`SPANCAST_DATABASE: "shop" is not of the form projects/P/instances/I/databases/D`, `SPANCAST_METADATA_PREFIX: "1x"`, `SPANCAST_SPANNER_ENDPOINT: "nohost"`,
-		`SPANCAST_START_AT: "yesterday"`, `SPANCAST_ON_GAP: "panic" is not one of stop, skip`, `SPANCAST_QUERY_WINDOW: time: unknown unit`,
+		`SPANCAST_START_AT: "yesterday"`, `SPANCAST_ON_GAP: "panic" is not one of stop, skip`, `SPANCAST_QUERY_WINDOW: "2x" is not a duration; one looks like 500ms`,
 		`SPANCAST_HEARTBEAT: 1ms is not between 100ms and 5m`, `SPANCAST_BIND: "http://x"`, `SPANCAST_CONNECT: "tcp://x"`, `SPANCAST_TOPIC: topic template`,
 		`SPANCAST_TOPIC_RULES_FILE: `, `SPANCAST_FORMAT: "avro"`, `SPANCAST_SEND_HWM: 0`, `SPANCAST_IO_THREADS: 65 is not between 0 and 64`, `SPANCAST_SLOW_SUBSCRIBER: "wait"`, `SPANCAST_MAX_BUFFER: "lots"`,
 		`SPANCAST_LEASE: 2s is less than three times`, `SPANCAST_MAX_PARTITIONS: -1`, `SPANCAST_LOG_LEVEL: "loud"`, `SPANCAST_LOG_FORMAT: "xml"`,
-		`SPANCAST_HTTP: "8080"`, `SPANCAST_REQUIRE_SUBSCRIBER: `, `SPANCAST_CHANGE_STREAM is required`,
+		`SPANCAST_HTTP: "8080"`, `SPANCAST_REQUIRE_SUBSCRIBER: "maybe" is not true or false`, `SPANCAST_CURVE_ROTATION_OFFSET: "far" is not a whole number`, `SPANCAST_TYPO is not a variable of this version; spancast config lists them`, `SPANCAST_CHANGE_STREAM is required`,
 		`SPANCAST_DATABSE is not a variable of this version; is SPANCAST_DATABASE meant?`, `SPANCAST_CURVE_SECRET_KEY: not a CURVE key`, `SPANCAST_ACCESS_FILE is required with CURVE`,
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -137,6 +137,30 @@ func TestValidate_ListsAllFaultsWithTheirVariables(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(err)
+	}
+}
+
+// TestValidateForwarder_WantsBothSides, whatever else the configuration is for.
+func TestValidateForwarder_WantsBothSides(t *testing.T) {
+	for _, name := range []string{"BIND", "FORWARD_BIND"} {
+		clearEnv(t)
+		t.Setenv("SPANCAST_CONNECT", "tcp://127.0.0.1:5555")
+		t.Setenv("SPANCAST_"+name, "none")
+		if err := Load().ValidateForwarder(); err == nil || !strings.HasPrefix(err.Error(), "SPANCAST_"+name+": a forwarder needs an endpoint for ") {
+			t.Errorf("%s=none: %v", name, err)
+		}
+	}
+	clearEnv(t)
+	if err := Load().ValidateForwarder(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListen_HasAPortThatThereIs(t *testing.T) {
+	for text, good := range map[string]bool{"127.0.0.1:65535": true, ":http": true, "127.0.0.1:65536": false, "127.0.0.1:-1": false} {
+		if err := new(Listen).UnmarshalText([]byte(text)); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

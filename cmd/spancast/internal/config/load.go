@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kelseyhightower/envconfig"
 	"github.com/spf13/pflag"
@@ -93,13 +94,26 @@ func loadVar(f reflect.StructField, field reflect.Value) *Var {
 	err := envconfig.Process(Prefix, one.Interface())
 	var parse *envconfig.ParseError
 	if errors.As(err, &parse) {
-		err = parse.Err
+		err = plainer(field, os.Getenv(name), parse.Err)
 	}
 	if err == nil {
 		field.Set(one.Elem().Field(0))
 	}
 	v.err = err
 	return v
+}
+
+// plainer says of types that are Go's what the others say of themselves.
+func plainer(field reflect.Value, value string, err error) error {
+	switch field.Interface().(type) {
+	case time.Duration:
+		return fmt.Errorf("%q is not a duration; one looks like 500ms, 2m or 1h30m", value)
+	case bool:
+		return fmt.Errorf("%q is not true or false", value)
+	case int:
+		return fmt.Errorf("%q is not a whole number", value)
+	}
+	return err
 }
 
 var (
@@ -141,7 +155,7 @@ func unknownVariables(vars []*Var, environ []string) []error {
 }
 
 func suggestion(vars []*Var, name string) string {
-	best, distance := "", 4
+	best, distance := "", min(4, 1+len(name[len(Prefix)+1:])/2) // of short names everything is a neighbour
 	for _, v := range vars {
 		if d := editDistance(v.Name, name); d < distance {
 			best, distance = v.Name, d

@@ -96,8 +96,12 @@ func (l *Listen) UnmarshalText(b []byte) error {
 		*l = ""
 		return nil
 	}
-	if _, port, err := net.SplitHostPort(string(b)); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(string(b))
+	if err != nil || port == "" {
 		return fmt.Errorf("%q is not of the form host:port, nor none", b)
+	}
+	if n, err := strconv.Atoi(port); err == nil && (n < 0 || n > math.MaxUint16) {
+		return fmt.Errorf("%q: the port is not between 0 and 65535", b)
 	}
 	*l = Listen(b)
 	return nil
@@ -132,7 +136,7 @@ func (e *Endpoints) UnmarshalText(b []byte) error {
 		default:
 			_, port, err := net.SplitHostPort(address)
 			if n, bad := strconv.Atoi(port); err != nil || port != "*" && (bad != nil || n < 0 || n > math.MaxUint16) {
-				return fmt.Errorf("%q has no host and port; an endpoint looks like tcp://127.0.0.1:5556", s)
+				return fmt.Errorf("%q has no host, or no port between 0 and 65535; an endpoint looks like tcp://127.0.0.1:5556", s)
 			}
 		}
 		*e = append(*e, s)

@@ -31,6 +31,24 @@ func (l *Loaded) Validate(needs ...string) error {
 	return errors.Join(faults...)
 }
 
+// ValidateForwarder is Validate for a forwarder, which has two sides and needs
+// both.
+func (l *Loaded) ValidateForwarder() error {
+	var faults []error
+	for name, side := range map[string]struct {
+		endpoints Endpoints
+		of        string
+	}{"BIND": {l.Bind, "subscribers"}, "FORWARD_BIND": {l.ForwardBind, "publishers"}} {
+		if len(side.endpoints) == 0 && l.variable(name).err == nil {
+			faults = append(faults, fmt.Errorf("%s_%s: a forwarder needs an endpoint for %s", Prefix, name, side.of))
+		}
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	return l.Validate()
+}
+
 func (l *Loaded) variable(name string) *Var {
 	for _, v := range l.vars {
 		if v.Name == Prefix+"_"+name {

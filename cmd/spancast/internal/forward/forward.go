@@ -20,15 +20,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 // Options of a Forwarder.
@@ -66,15 +64,13 @@ type Forwarder struct {
 }
 
 const (
-	// maxSubscription bounds what subscribers may send, in bytes.
-	maxSubscription = 512
-	// maxUnread bounds the subscriptions of one peer that libzmq takes in at a
-	// time, so that a flood of them is noticed.
-	maxUnread = 50
 	// maxFrame bounds what publishers may send, in bytes: a row takes no more,
 	// since a commit of Spanner's has 100 MB at most. It is for those who are not
 	// publishers: libzmq takes the memory before it knows who sends.
 	maxFrame = 128 << 20
+	// handshakeTime is how long a publisher's connection may stay without a
+	// handshake.
+	handshakeTime = 3 * time.Second
 	// burst is how many messages go through before subscriptions are looked at.
 	burst = 1000
 	// wait is how long the loop waits for something to do.
@@ -92,10 +88,8 @@ func Open(o Options) (_ *Forwarder, err error) {
 	if f.ctx, err = zmq.NewContext(); err != nil {
 		return nil, err
 	}
-	if o.Gate != nil {
-		if f.guard, err = o.Gate.Guard(f.ctx); err != nil {
-			return nil, err
-		}
+	if f.guard, err = o.Gate.Guard(f.ctx); err != nil {
+		return nil, err
 	}
 	if f.in, err = f.ctx.NewSocket(zmq.XSUB); err != nil {
 		return nil, err
@@ -103,8 +97,8 @@ func Open(o Options) (_ *Forwarder, err error) {
 	if f.out, err = f.ctx.NewSocket(zmq.XPUB); err != nil {
 		return nil, err
 	}
-	err = errors.Join(f.in.SetRcvhwm(o.HWM), f.in.SetMaxmsgsize(maxFrame), f.in.SetRcvtimeo(0), limit(f.in, o.Publishers),
-		f.out.SetSndhwm(o.HWM), f.out.SetXpubVerboser(1), f.out.SetMaxmsgsize(maxSubscription), f.out.SetRcvhwm(maxUnread), limit(f.out, o.Subscribers))
+	err = errors.Join(f.in.SetRcvhwm(o.HWM), f.in.SetRcvtimeo(0), zsock.Limit(f.in, o.Publishers, maxFrame, handshakeTime),
+		f.out.SetSndhwm(o.HWM), f.out.SetXpubVerboser(1), zsock.LimitSubscribers(f.out, o.Subscribers))
 	if err != nil {
 		return nil, fmt.Errorf("configure the sockets: %w", err)
 	}
@@ -120,29 +114,12 @@ func Open(o Options) (_ *Forwarder, err error) {
 	return f, nil
 }
 
-// limit sets what bounds connections.
-func limit(z *zmq.Socket, endpoints []string) error {
-	err := errors.Join(z.SetTcpKeepalive(1), z.SetTcpKeepaliveIdle(60), z.SetTcpKeepaliveIntvl(10), z.SetTcpKeepaliveCnt(3),
-		z.SetHandshakeIvl(3*time.Second), z.SetBacklog(1024))
-	if slices.ContainsFunc(endpoints, func(e string) bool { return strings.Contains(e, "://[") || strings.Contains(e, "://*") }) {
-		err = errors.Join(err, z.SetIpv6(true))
-	}
-	return err
-}
-
 // Publishers are the endpoints that publishers connect to, with the ports that
 // were chosen for 0 and *.
-func (f *Forwarder) Publishers() []string { return f.bound(0) }
+func (f *Forwarder) Publishers() []string { return f.listeners[0].Endpoints() }
 
 // Subscribers are the endpoints that subscribers connect to.
-func (f *Forwarder) Subscribers() []string { return f.bound(1) }
-
-func (f *Forwarder) bound(side int) (endpoints []string) {
-	for _, b := range f.listeners[side].Bound() {
-		endpoints = append(endpoints, b.Endpoint)
-	}
-	return endpoints
-}
+func (f *Forwarder) Subscribers() []string { return f.listeners[1].Endpoints() }
 
 // Stats are the forwarder's counters, live.
 func (f *Forwarder) Stats() *Stats { return &f.stats }
@@ -154,7 +131,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	poller.Add(f.out, zmq.POLLIN)
 	for ctx.Err() == nil {
 		f.stats.Beat.Store(time.Now().UnixNano())
-		if _, err := poller.Poll(wait); err != nil && !interrupted(err) {
+		if _, err := poller.Poll(wait); err != nil && !zsock.IsNothing(err) {
 			return fmt.Errorf("wait for messages: %w", err)
 		}
 		if err := f.tend(time.Now()); err != nil {
@@ -181,12 +158,6 @@ func (f *Forwarder) tend(now time.Time) error {
 	return nil
 }
 
-// interrupted tells whether a signal came in between, or there was nothing.
-func interrupted(err error) bool {
-	errno := zmq.AsErrno(err)
-	return errno == zmq.Errno(syscall.EINTR) || errno == zmq.Errno(syscall.EAGAIN)
-}
-
 // forward passes on a burst of messages.
 func (f *Forwarder) forward() error {
 	defer func() {
@@ -198,7 +169,7 @@ func (f *Forwarder) forward() error {
 		for first := n == 0; ; first = false {
 			frame, err := f.receive(first)
 			if err != nil {
-				if interrupted(err) {
+				if zsock.IsNothing(err) {
 					return nil
 				}
 				return fmt.Errorf("receive: %w", err)
@@ -211,7 +182,7 @@ func (f *Forwarder) forward() error {
 			if more {
 				flags |= zmq.SNDMORE
 			}
-			if _, err := f.out.SendBytes(frame, flags); err != nil && !interrupted(err) {
+			if _, err := f.out.SendBytes(frame, flags); err != nil && !zsock.IsNothing(err) {
 				return fmt.Errorf("send: %w", err)
 			}
 			f.bytes += int64(len(frame))
@@ -241,30 +212,10 @@ func (f *Forwarder) receive(note bool) ([]byte, error) {
 // Close lets the sockets empty themselves, for at most the linger time. It tells
 // whether that came to an end.
 func (f *Forwarder) Close() bool {
-	if f.ctx == nil {
-		return true
-	}
 	for i, z := range []*zmq.Socket{f.in, f.out} {
-		if l := f.listeners[i]; l != nil {
-			l.Forget()
-		}
-		if z != nil {
-			z.SetLinger(f.opt.Linger)
-			z.Close()
-		}
+		f.listeners[i].Forget()
+		zsock.Close(z, f.opt.Linger)
 	}
-	if f.guard != nil {
-		f.guard.Close()
-	}
-	done := make(chan struct{})
-	go func() {
-		f.ctx.Term()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-time.After(f.opt.Linger + time.Second):
-		return false
-	}
+	f.guard.Close()
+	return zsock.End(f.ctx, f.opt.Linger)
 }

@@ -6,6 +6,7 @@ import (
 	zmq "github.com/pebbe/zmq4"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 // subscriptions tells publishers what subscribers want: each prefix once, when
@@ -15,7 +16,7 @@ func (f *Forwarder) subscriptions() error {
 	for range burst {
 		b, properties, err := f.out.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor)
 		if err != nil {
-			if interrupted(err) {
+			if zsock.IsNothing(err) {
 				f.wanted.Settled()
 				return nil
 			}

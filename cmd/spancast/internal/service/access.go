@@ -18,7 +18,7 @@ const accessInterval = 2 * time.Second
 
 func (s *Service) openGate(context.Context) (err error) {
 	if s.gate, s.sources, err = openGate(s.cfg, s.log); s.gate != nil {
-		s.sources.Changed, s.sources.Enrolled = s.changeTopics, s.readKeys
+		s.sources.Changed, s.sources.Enrolled, s.sources.Reloaded = s.changeTopics, s.readKeys, s.telemetry.Reloaded
 	}
 	return err
 }

@@ -99,7 +99,7 @@ func (c *checker) stream(ctx context.Context) {
 	}
 	c.add("reading", fmt.Sprintf("the stream has %d partitions now", partitions), err)
 	if c.info.WatchesAll && c.cfg.Metadata().Database == c.cfg.Database {
-		c.note("metadata in the source", Warn, "the stream watches ALL of the database that has the metadata tables; their changes are left out, but are read: SPANCAST_METADATA_DATABASE spares that")
+		c.note("metadata placement", Warn, "the stream watches ALL of the database that has the metadata tables; their changes are left out, but are read: SPANCAST_METADATA_DATABASE spares that")
 	}
 }
 

@@ -43,7 +43,7 @@ func Forward(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *s
 		defer cancel()
 		tel.Close(end)
 	}()
-	if err := f.open(log); err != nil {
+	if err := f.open(log, tel.Reloaded); err != nil {
 		return err
 	}
 	defer f.sink.Close()
@@ -56,10 +56,11 @@ func Forward(ctx context.Context, cfg *config.Loaded, log *slog.Logger, level *s
 }
 
 // open opens the gate, if there is to be one, and the sockets.
-func (f *forwarder) open(log *slog.Logger) (err error) {
+func (f *forwarder) open(log *slog.Logger, reloaded func(error)) (err error) {
 	if f.gate, f.sources, err = openGate(f.cfg, log); err != nil {
 		return err
 	}
+	f.sources.Reloaded = reloaded
 	o := forward.Options{Publishers: f.cfg.ForwardBind, Subscribers: f.cfg.Bind, HWM: f.cfg.SendHWM, Linger: linger, Gate: f.gate, Log: log}
 	if f.gate != nil {
 		shared := f.gate.Book().Policy().Shared()
@@ -80,7 +81,7 @@ func (f *forwarder) run(ctx context.Context, tel *telemetry.Telemetry, log *slog
 	if f.cfg.HTTP != "" {
 		var certificate *web.Certificate
 		var err error
-		if pages, certificate, err = listenHTTP(ctx, f.cfg, log); err != nil {
+		if pages, certificate, err = listenHTTP(ctx, f.cfg, log, tel.Reloaded); err != nil {
 			return err
 		}
 		defer pages.Close()

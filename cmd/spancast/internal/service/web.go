@@ -35,7 +35,7 @@ func (s *Service) openWeb(ctx context.Context) error {
 		return nil
 	}
 	var certificate *web.Certificate
-	if s.web, certificate, err = listenHTTP(ctx, s.cfg, s.log); err != nil {
+	if s.web, certificate, err = listenHTTP(ctx, s.cfg, s.log, s.telemetry.Reloaded); err != nil {
 		return err
 	}
 	routes := make(map[string]http.Handler)
@@ -59,9 +59,9 @@ func gateStats(g *access.Gate) *access.Stats {
 }
 
 // listenHTTP takes the port of HTTP and reads the certificate, if there is to be one.
-func listenHTTP(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (l *web.Listener, c *web.Certificate, err error) {
+func listenHTTP(ctx context.Context, cfg *config.Loaded, log *slog.Logger, reloaded func(error)) (l *web.Listener, c *web.Certificate, err error) {
 	if cfg.HTTPSecured() {
-		if c, err = web.OpenCertificate(cfg.HTTPCertFile, cfg.HTTPKeyFile, log); err != nil {
+		if c, err = web.OpenCertificate(cfg.HTTPCertFile, cfg.HTTPKeyFile, log, reloaded); err != nil {
 			return nil, nil, fmt.Errorf("%s_HTTP_CERT_FILE: %w", config.Prefix, err)
 		}
 	}

@@ -158,6 +158,11 @@ func (t *Telemetry) instruments() error {
 		c, err := t.meter.Int64Counter(name, metric.WithUnit(i.Unit), metric.WithDescription(i.Desc))
 		*to, faults = c, append(faults, err)
 	}
+	if len(faults) == 0 || errors.Join(faults...) == nil { // an increase is seen only of a series that is there before it
+		for _, err := range []error{nil, errors.New("any")} {
+			t.reloads.Add(context.Background(), 0, metric.WithAttributes(result(err)))
+		}
+	}
 	return errors.Join(faults...)
 }
 

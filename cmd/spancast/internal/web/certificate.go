@@ -16,6 +16,7 @@ type Certificate struct {
 	certFile, keyFile string
 	every             time.Duration // least time between two looks
 	log               *slog.Logger
+	reloaded          func(error) // of a pair that has changed
 
 	mu     sync.Mutex
 	looked time.Time
@@ -26,9 +27,10 @@ type Certificate struct {
 // certificateInterval is the least time between two looks at the files.
 const certificateInterval = 2 * time.Second
 
-// OpenCertificate reads a certificate and its private key, in PEM.
-func OpenCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, every: certificateInterval, log: log}
+// OpenCertificate reads a certificate and its private key, in PEM. Reloaded is
+// called for every pair that comes later, with what is wrong with it.
+func OpenCertificate(certFile, keyFile string, log *slog.Logger, reloaded func(error)) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, every: certificateInterval, log: log, reloaded: reloaded}
 	_, err := c.look(time.Now())
 	return c, err
 }
@@ -45,8 +47,10 @@ func (c *Certificate) get() *tls.Certificate {
 	if now := time.Now(); now.Sub(c.looked) >= c.every {
 		switch changed, err := c.look(now); {
 		case err != nil:
+			c.reloaded(err)
 			c.log.Error("the new certificate is not used, the old one stays", "error", err)
 		case changed:
+			c.reloaded(nil)
 			c.log.Info("a new certificate is in use", "expires", c.good.Leaf.NotAfter)
 		}
 	}

@@ -73,7 +73,8 @@ func must(t *testing.T, err error) {
 func TestCertificate_IsTheNewestThatCanBeUsed(t *testing.T) {
 	a := newAuthority(t)
 	certFile, keyFile := a.issue(10)
-	c, err := OpenCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
+	var faults []bool // of the reloads
+	c, err := OpenCertificate(certFile, keyFile, slog.New(slog.DiscardHandler), func(err error) { faults = append(faults, err != nil) })
 	must(t, err)
 	c.every = 0
 	l, err := Listen(t.Context(), "127.0.0.1:0")
@@ -124,7 +125,7 @@ func TestCertificate_IsTheNewestThatCanBeUsed(t *testing.T) {
 	if r, err := http.Get(strings.Replace(l.Page(), "https", "http", 1)); err == nil && r.StatusCode != http.StatusBadRequest {
 		t.Errorf("in clear: %d", r.StatusCode)
 	}
-	if _, err := OpenCertificate(certFile, filepath.Join(a.dir, "none"), nil); err == nil {
+	if _, err := OpenCertificate(certFile, filepath.Join(a.dir, "none"), nil, nil); err == nil {
 		t.Error("a key that is missing")
 	}
 }

@@ -1,0 +1,77 @@
+package publisher
+
+import (
+	"errors"
+	"time"
+)
+
+// drainTime is how long batches are sent one after the other without a look at
+// what else there is to do, or to read. Looking costs as much as some messages.
+const drainTime = time.Millisecond
+
+// errLeft is that a message may have to wait for somebody, and whoever sends may
+// not: the loop goes on with it.
+var errLeft = errors.New("left to the loop")
+
+// A rest is a batch of which some was sent.
+type rest struct {
+	batch  *batch
+	entry  int // the next
+	outlet int // the next of this entry
+}
+
+// inTurn uses the sockets when nobody else does.
+func (p *Publisher) inTurn(do func() error) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	return do()
+}
+
+// waits tells whether there are batches that may be published.
+func (p *Publisher) waits() bool {
+	return len(p.queue) > 0 && !(p.opt.RequireSubscriber && p.stats.Subscriptions.Load() == 0)
+}
+
+// send publishes what waits, in the goroutine of the reader that has put it there:
+// one that hands its frames to another goroutine waits for a wake-up, and has
+// warmed the wrong processor's caches. One at a time is at it. Who finds another
+// at it leaves: that one looks again when it has given up its turn. The loop gets
+// what is left after drainTime, and what may take time because of a slow subscriber.
+func (p *Publisher) send() {
+	for p.waits() && p.turn.TryLock() {
+		more := p.owner != nil && (p.owner.rest.batch != nil || p.owner.drain(false))
+		p.turn.Unlock()
+		if more {
+			select {
+			case p.more <- struct{}{}:
+			default: // the loop has not answered the last call yet
+			}
+			return
+		}
+	}
+}
+
+// drain publishes what waits, for as long as drainTime, and tells whether there
+// is more. Who is patient waits for slow subscribers. After an error that the loop
+// is told of nothing is sent any more.
+func (o *owner) drain(patient bool) (more bool) {
+	for began := time.Now(); o.rest.batch != nil || o.waits(); {
+		if o.rest.batch == nil {
+			o.rest = rest{batch: <-o.queue} // from which nobody else takes
+		}
+		switch err := o.publish(&o.rest, patient); {
+		case err == errLeft:
+			return true
+		case err != nil:
+			o.failed <- err
+			o.Publisher.owner = nil
+			return false
+		}
+		o.recycle(o.rest.batch)
+		o.rest = rest{}
+		if time.Since(began) > drainTime {
+			return true
+		}
+	}
+	return false
+}
