@@ -200,10 +200,8 @@ func (b *Book) Rights(identity string) Rights {
 	return r
 }
 
-// narrower tells whether a grant gives less than another one did, of what the
-// recovery endpoint gives.
-func (g *Grant) narrower(than *Grant) bool {
-	return g.Identity != than.Identity ||
-		slices.ContainsFunc(than.Topics, func(t string) bool { return !Covers(g.Topics, t) }) ||
-		slices.ContainsFunc(than.Tables, func(t string) bool { return !slices.Contains(g.Tables, t) && !slices.Contains(g.Tables, "*") })
+// narrower tells whether rights are less than others were.
+func (r Rights) narrower(than Rights) bool {
+	return slices.ContainsFunc(than.Topics, func(t string) bool { return !Covers(r.Topics, t) }) ||
+		slices.ContainsFunc(than.Tables, func(t string) bool { return !slices.Contains(r.Tables, t) && !slices.Contains(r.Tables, "*") })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -192,12 +193,15 @@ func publishNumbers(t *testing.T, ctx context.Context, at string, credentials fu
 	return sent, done
 }
 
-// freePort is a port that is free, as is the one that is higher by shift.
+// freePort is a port that is free, as is the one that is higher by shift. Both are
+// below those that systems give to whoever connects.
 func freePort(t *testing.T, shift int) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		check(t, err)
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(12_000)))
+		if err != nil {
+			continue
+		}
 		l.Close()
 		endpoint := "tcp://" + l.Addr().String()
 		if other, err := net.Listen("tcp", strings.TrimPrefix(Shift(endpoint, shift), "tcp://")); err == nil {

@@ -90,7 +90,7 @@ func (g *Gate) admit(d Domain, key PublicKey, address string) (*Grant, Verdict) 
 	if g.admitted[d] == nil {
 		g.admitted[d] = make(map[PublicKey]*presence)
 	}
-	g.admitted[d][key] = g.admitted[d][key].again(grant)
+	g.admitted[d][key] = g.admitted[d][key].again(grant, g.book.Rights(grant.Identity))
 	g.stats.Welcome.Add(1)
 	g.log.Info("connection let in", "domain", d, "identity", grant.Identity, "key", key.Short(), "address", address)
 	return grant, Welcome
@@ -145,7 +145,7 @@ func (g *Gate) Check() {
 		for key, p := range keys {
 			before := p.grant
 			now, verdict := g.book.Admit(d, key)
-			if verdict != Welcome || g.isBanned(before.Identity) || d == Recovery && now.narrower(before) {
+			if verdict != Welcome || g.isBanned(before.Identity) || d == Recovery && g.less(now, p) {
 				if p.gone() {
 					delete(keys, key)
 					continue
@@ -154,9 +154,15 @@ func (g *Gate) Check() {
 				g.evict(d)
 				break
 			}
-			p.grant = now // what was given since can be taken again
+			p.grant, p.rights = now, g.book.Rights(now.Identity) // what was given since can be taken again
 		}
 	}
+}
+
+// less tells whether somebody may ask for less than when he was looked at last.
+// His other keys count: what they give, every connection of his may have had.
+func (g *Gate) less(now *Grant, p *presence) bool {
+	return now.Identity != p.grant.Identity || g.book.Rights(now.Identity).narrower(p.rights)
 }
 
 // evict has everybody in a domain connect again.

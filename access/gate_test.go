@@ -109,6 +109,35 @@ func TestSecure_FailsClosed(t *testing.T) {
 	guarded.connect(alice).silent(a) // who is in stays
 }
 
+// Rights are those of an identity, whatever the key: with one key may be asked what
+// was given to the other, and what is under way ends with that one's grant.
+func TestCheck_AnotherKeysRightsEndWithIt(t *testing.T) {
+	wide, narrow := newKey(t).Public(), newKey(t).Public()
+	g, _ := newGate(t, "", newKey(t))
+	grant := func(k PublicKey, topics ...string) Grant {
+		return Grant{Key: k, Identity: "bob", Topics: topics, Expires: time.Now().Add(time.Hour)}
+	}
+	for i, step := range []struct {
+		enrolled  []Grant
+		evictions uint64
+	}{
+		{[]Grant{grant(wide, "T/", "U/"), grant(narrow, "T/")}, 0},
+		{[]Grant{grant(wide, "T/", "U/"), grant(narrow, "T/")}, 0},
+		{[]Grant{grant(narrow, "T/")}, 1},
+		{[]Grant{grant(wide, "T/"), grant(narrow, "T/")}, 1},
+		{[]Grant{grant(narrow, "T/")}, 1},
+	} {
+		g.Book().SetEnrolled(step.enrolled)
+		g.Check()
+		if n := g.Stats().Evictions.Load(); n != step.evictions {
+			t.Errorf("step %d: %d evictions, want %d", i, n, step.evictions)
+		}
+		if _, verdict := g.admit(Recovery, narrow, ""); verdict != Welcome {
+			t.Errorf("step %d: verdict %d", i, verdict)
+		}
+	}
+}
+
 func TestCheck_WhatWasGivenSinceCanBeTakenAgain(t *testing.T) {
 	bob := newKey(t)
 	policy := func(topics string) *Policy {

@@ -11,6 +11,7 @@ import (
 // it tells which one it is.
 type presence struct {
 	grant    *Grant         // as it was when it was looked at last
+	rights   Rights         // of its identity, then
 	welcomed int            // times that it was let in
 	peers    map[string]int // connections that messages came over: address and port of the peer, and our descriptor
 }
@@ -19,9 +20,9 @@ type presence struct {
 const maxPeers = 1000
 
 // again notes that a key was let in. P is nil the first time.
-func (p *presence) again(g *Grant) *presence {
+func (p *presence) again(g *Grant, r Rights) *presence {
 	if p == nil {
-		p = &presence{grant: g, peers: make(map[string]int)}
+		p = &presence{grant: g, rights: r, peers: make(map[string]int)}
 	}
 	p.welcomed++
 	return p

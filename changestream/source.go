@@ -51,15 +51,15 @@ var errStalled = errors.New("no record and no heartbeat came for too long")
 func (s *source) run(ctx context.Context, q query, d *Decoder, f func(done func()) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stream, release, err := s.conns.open(ctx, s.info, q, s.heartbeat)
-	if err != nil {
-		return err
-	}
-	defer release()
-	s.stats.Queries.Add(1)
 	patience := s.patience(q.silences)
 	watchdog := time.AfterFunc(patience, func() { cancel(errStalled) })
 	defer watchdog.Stop()
+	stream, release, err := s.conns.open(ctx, s.info, q, s.heartbeat)
+	if err != nil {
+		return s.stalled(ctx, err)
+	}
+	defer release()
+	s.stats.Queries.Add(1)
 	var msg frame
 	done := msg.release
 	defer done()
@@ -91,6 +91,11 @@ func (s *source) ended(ctx context.Context, d *Decoder, err error) error {
 		}
 		return nil
 	}
+	return s.stalled(ctx, err)
+}
+
+// stalled is why a query has failed, if Spanner was silent for too long.
+func (s *source) stalled(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
 		s.stats.Stalls.Add(1)
 		return cause

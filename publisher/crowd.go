@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -18,6 +19,7 @@ type crowd map[int]*connection
 type connection struct {
 	peer     string // address and port
 	identity string // empty without CURVE
+	key      string // the same
 	since    time.Time
 	prefixes []string // at most maxPrefixes
 	more     int      // that it asked for besides
@@ -40,12 +42,15 @@ func (c crowd) note(s subscription, now time.Time) (news bool) {
 	if err != nil {
 		return true // it ended with its connection
 	}
-	known := c[fd]
-	if peer := descriptor.Peer(fd); known == nil || known.peer != peer {
-		if peer == "" || known == nil && len(c) >= maxCrowd {
+	known, peer := c[fd], descriptor.Peer(fd)
+	if !s.from(peer) {
+		return true // it has ended, and the descriptor is somebody else's by now
+	}
+	if known == nil || known.peer != peer || known.key != s.key {
+		if known == nil && len(c) >= maxCrowd {
 			return true
 		}
-		known = &connection{peer: peer, identity: s.identity, since: now}
+		known = &connection{peer: peer, identity: s.identity, key: s.key, since: now}
 		c[fd] = known
 	}
 	i := slices.Index(known.prefixes, s.prefix)
@@ -64,6 +69,17 @@ func (c crowd) note(s subscription, now time.Time) (news bool) {
 		return false
 	}
 	return true
+}
+
+// from tells whether a subscription can have come from a peer, of whom the address
+// and port are known.
+func (s *subscription) from(peer string) bool {
+	at, err := netip.ParseAddrPort(peer)
+	if err != nil || s.address == "" {
+		return err == nil
+	}
+	address, err := netip.ParseAddr(s.address)
+	return err == nil && address.Unmap().WithZone("") == at.Addr()
 }
 
 // A Subscriber is a connection over which somebody subscribed.

@@ -147,7 +147,7 @@ func (s *socket) makeRoom(size int, proceed func() bool) (ok bool, err error) {
 	if ok, err := s.await(size, b.peers.unripe(time.Now()), proceed); ok || err != nil {
 		return ok, err
 	}
-	for b.peers.cut() {
+	for most := 1; b.peers.cut(most); most *= 2 { // however many there are, it does not take long
 		if ok, err := s.await(size, cutTime, proceed); ok || err != nil {
 			return ok, err
 		}

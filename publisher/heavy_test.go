@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -155,9 +156,15 @@ func TestSlowest_IsWhoTakesLeastOfWhatWaits(t *testing.T) {
 		"nothing waited for it":      {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, c: {taken: 100, waiting: 50}}, descriptor.Ends{}},
 		"less than one that is done": {map[descriptor.Ends]traffic{a: {taken: 300, waiting: 50}, c: {taken: 900}}, a},
 	} {
-		got, found := slowest(sample{traffic: then}, sample{traffic: test.now})
-		if got != test.want && found || found != (test.want != descriptor.Ends{}) {
-			t.Errorf("%s: %v, %v", name, got, found)
+		var want []descriptor.Ends
+		if test.want != (descriptor.Ends{}) {
+			want = []descriptor.Ends{test.want}
 		}
+		if got := slowest(sample{traffic: then}, sample{traffic: test.now}); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if got := slowest(sample{traffic: then}, sample{traffic: then}); len(got) != 2 {
+		t.Errorf("two take nothing: %v", got)
 	}
 }

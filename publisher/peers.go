@@ -88,30 +88,33 @@ func (p *peers) take(now time.Time) sample {
 	return s
 }
 
-// cut ends the connection that has taken least of what waits for it, if others
-// take more. It tells whether there is one.
-func (p *peers) cut() bool {
+// cut ends connections that take least of what waits for them, if others take
+// more: one, or as many as may be of those that take nothing at all. It tells
+// whether there are such.
+func (p *peers) cut(most int) bool {
 	then, now := p.past, p.take(time.Now())
 	if then.at.IsZero() || p.recent.at.Before(now.at.Add(-sampleAge)) {
 		then = p.recent
 	}
-	slow, found := slowest(then, now)
-	if !found {
-		return false
+	if now.at.Sub(p.recent.at) >= sampleAge { // who took something at first may have stopped
+		p.past, p.recent = p.recent, now
 	}
-	fd := now.traffic[slow].fd
-	delete(p.known, fd)
-	if !descriptor.Shut(fd, slow) {
-		return len(p.known) > 0 // it has ended by itself
+	slow := slowest(then, now)
+	for _, e := range slow[:min(len(slow), most)] {
+		fd := now.traffic[e].fd
+		delete(p.known, fd)
+		if descriptor.Shut(fd, e) { // otherwise it has ended by itself
+			p.ended++
+			p.log.Warn("a subscriber does not take large messages as fast as they come; its connection is ended, and it misses what was queued", "peer", e.Remote.String())
+		}
 	}
-	p.ended++
-	p.log.Warn("a subscriber does not take large messages as fast as they come; its connection is ended, and it misses what was queued", "peer", slow.Remote.String())
-	return true
+	return len(slow) > 0
 }
 
-// slowest finds the peer that has taken least of what waited for it all the
-// time. There is none if all are as slow: then none of them is to blame.
-func slowest(then, now sample) (slow descriptor.Ends, found bool) {
+// slowest finds the peers that have taken nothing of what waited for them all the
+// time or, if there are none, the one that has taken least. It finds none if all
+// are as slow: then none of them is to blame.
+func slowest(then, now sample) (slow []descriptor.Ends) {
 	type pace struct {
 		descriptor.Ends
 		taken int64
@@ -127,9 +130,11 @@ func slowest(then, now sample) (slow descriptor.Ends, found bool) {
 			fast = max(fast, t.taken-before.taken)
 		}
 	}
-	if len(held) == 0 {
-		return slow, false
+	slices.SortFunc(held, func(a, b pace) int { return cmp.Compare(a.taken, b.taken) })
+	for i, h := range held {
+		if h.taken == 0 || i == 0 && 2*h.taken <= fast {
+			slow = append(slow, h.Ends)
+		}
 	}
-	least := slices.MinFunc(held, func(a, b pace) int { return cmp.Compare(a.taken, b.taken) })
-	return least.Ends, least.taken == 0 || 2*least.taken <= fast
+	return slow
 }

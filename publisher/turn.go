@@ -39,8 +39,12 @@ func (p *Publisher) waits() bool {
 // what is left after drainTime, and what may take time because of a slow subscriber.
 func (p *Publisher) send() {
 	for p.waits() && p.turn.TryLock() {
-		more := p.owner != nil && (p.owner.rest.batch != nil || p.owner.drain(false))
+		o := p.owner // nil before the loop, after an error, and in the end
+		more := o != nil && (o.rest.batch != nil || o.drain(false))
 		p.turn.Unlock()
+		if o == nil {
+			return
+		}
 		if more {
 			select {
 			case p.more <- struct{}{}:
@@ -53,8 +57,11 @@ func (p *Publisher) send() {
 
 // drain publishes what waits, for as long as drainTime, and tells whether there
 // is more. Who is patient waits for slow subscribers. After an error that the loop
-// is told of nothing is sent any more.
+// is told of nothing is sent any more, by the loop neither.
 func (o *owner) drain(patient bool) (more bool) {
+	if o.Publisher.owner == nil {
+		return false
+	}
 	for began := time.Now(); o.rest.batch != nil || o.waits(); {
 		if o.rest.batch == nil {
 			o.rest = rest{batch: <-o.queue} // from which nobody else takes

@@ -3,7 +3,9 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -18,15 +20,20 @@ import (
 	"github.com/spancast/spancast/test/harness"
 )
 
-// freePort returns a loopback address that nobody listens on.
+// freePort returns a loopback address that nobody listens on. Its port is below
+// those that systems give to whoever connects: one of them could be somebody's
+// own by the time it is listened on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // health asks a health check until its status is the one that is wanted.

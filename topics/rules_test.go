@@ -131,6 +131,10 @@ func TestRulesFile_ABadNewFileLeavesTheOldRules(t *testing.T) {
 	if err != nil || len(rules) != 1 {
 		t.Fatal(rules, err)
 	}
+	write("\n")
+	if rules, changed, err := f.Reread(); changed || err != nil {
+		t.Errorf("empty for a moment: %v, %t, %v", rules, changed, err)
+	}
 	type event struct {
 		n   int
 		err error

@@ -31,12 +31,13 @@ func Open[T any](path, what string, parse func(text string) (T, error)) (*File[T
 
 // Reread returns what the file holds if it is not as it was, or what is wrong
 // with it: that is a change too. A file that was there and is gone has not changed:
-// it is being replaced. If that takes long it is an error, once.
+// it is being replaced. If that takes long it is an error, once. One that is empty
+// has not changed either: it is being written anew, by somebody who does not replace it.
 func (f *File[T]) Reread() (v T, changed bool, err error) {
 	text, err := os.ReadFile(f.path)
 	if err == nil {
 		f.gone = 0
-		if f.text != nil && bytes.Equal(text, f.text) {
+		if f.text != nil && (len(bytes.TrimSpace(text)) == 0 || bytes.Equal(text, f.text)) {
 			return v, false, nil
 		}
 		f.text = append([]byte{}, text...) // not nil

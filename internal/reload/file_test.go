@@ -57,7 +57,13 @@ func TestFile_IsReadWhenItHasChanged(t *testing.T) {
 	if n := gone(20); n != 1 {
 		t.Errorf("gone for long: %d complaints", n)
 	}
-	for _, text := range []string{"", "x"} {
+	for _, text := range []string{"", "\n"} {
+		write(text)
+		if _, changed, err := f.Reread(); changed || err != nil {
+			t.Errorf("empty for a moment: %t, %v", changed, err)
+		}
+	}
+	for _, text := range []string{"y", "x"} {
 		write(text)
 		if _, changed, err := f.Reread(); !changed || err == nil || !strings.HasPrefix(err.Error(), "number in "+path+": ") {
 			t.Errorf("faulty: %t, %v", changed, err)

@@ -30,7 +30,8 @@ type Client struct {
 	AllowInsecure bool
 	HTTP          *http.Client // nil: one with a timeout; CAFile is for that one
 
-	retry time.Duration // instead of retryEvery, if set
+	retry    time.Duration // instead of retryEvery, if set
+	patience time.Duration // instead of tokenTime, if set
 }
 
 // A Refused error is an answer that is not 200.
@@ -114,7 +115,7 @@ func (c *Client) Enroll(ctx context.Context) (a message.EnrollAnswer, err error)
 	if err != nil {
 		return a, fmt.Errorf("enroll: %w", err)
 	}
-	token, err := c.Token(ctx)
+	token, err := c.token(ctx)
 	if err != nil {
 		return a, fmt.Errorf("ID token: %w", err)
 	}
@@ -134,6 +135,20 @@ func (c *Client) Enroll(ctx context.Context) (a message.EnrollAnswer, err error)
 	}
 	defer resp.Body.Close()
 	return read(resp)
+}
+
+// tokenTime is how long a source may take: a command that hangs would otherwise let
+// the grant run out without a word.
+const tokenTime = time.Minute
+
+func (c *Client) token(ctx context.Context) (string, error) {
+	d := tokenTime
+	if c.patience > 0 {
+		d = c.patience
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return c.Token(ctx)
 }
 
 // maxAnswer bounds what is read of an answer, in bytes.

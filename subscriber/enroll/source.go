@@ -44,7 +44,9 @@ func File(path string) Source {
 // print-identity-token.
 func Command(command string) Source {
 	return func(ctx context.Context) (string, error) {
-		out, err := exec.CommandContext(ctx, "/bin/sh", "-c", command).Output()
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+		cmd.WaitDelay = time.Second // what the shell has started may live on, and hold the pipe
+		out, err := cmd.Output()
 		if err != nil {
 			return "", fmt.Errorf("the command failed: %w", err)
 		}
