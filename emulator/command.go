@@ -187,5 +187,9 @@ func (c *Command) create(s *Server) error {
 	if c.Dialect == "postgresql" {
 		dialect = PostgreSQL
 	}
-	return s.CreateDatabase(c.Database, dialect, ddl...)
+	err := s.CreateDatabase(c.Database, dialect, ddl...)
+	if err != nil && c.Schema != "" {
+		return fmt.Errorf("--schema %s: %w", c.Schema, err)
+	}
+	return err
 }
