@@ -59,6 +59,7 @@ func (o *owner) loop(ctx context.Context) error {
 			return err
 		}
 		o.inTurn(o.goOn)
+		o.send() // what came during that turn, from readers who left it to this one
 	}
 }
 

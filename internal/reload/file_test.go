@@ -57,11 +57,23 @@ func TestFile_IsReadWhenItHasChanged(t *testing.T) {
 	if n := gone(20); n != 1 {
 		t.Errorf("gone for long: %d complaints", n)
 	}
+	write("1")
+	f.Reread()
 	for _, text := range []string{"", "\n"} {
 		write(text)
-		if _, changed, err := f.Reread(); changed || err != nil {
-			t.Errorf("empty for a moment: %t, %v", changed, err)
+		complaints := 0
+		for look := range 20 {
+			if _, changed, err := f.Reread(); changed != (err != nil) || changed && look < 4 {
+				t.Errorf("empty: %t, %v at look %d", changed, err, look)
+			} else if changed {
+				complaints++
+			}
 		}
+		if complaints != 1 {
+			t.Errorf("empty for long: %d complaints", complaints)
+		}
+		write("1")
+		f.Reread()
 	}
 	for _, text := range []string{"y", "x"} {
 		write(text)
