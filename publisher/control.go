@@ -31,7 +31,6 @@ func (o *outlet) controlAt(level, kind string, at time.Time, body any) error {
 // new subscriptions: with the state of their level, which also says that they
 // are active, and newcomers at the root with a hello.
 func (o *owner) look(now time.Time) error {
-	o.looked = now
 	for _, out := range o.outlets {
 		if err := out.tend(now); err != nil {
 			return err

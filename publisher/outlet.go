@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spancast/spancast/access"
+	"github.com/spancast/spancast/internal/zsock"
 	"github.com/spancast/spancast/message"
 	"github.com/spancast/spancast/topics"
 )
@@ -15,6 +16,7 @@ type outlet struct {
 	opt      *Options
 	audience Audience
 	socket   *socket
+	bell     *zsock.Bell
 	listener *access.Listener
 	outward  *access.Connector
 	counters *counters

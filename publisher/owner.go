@@ -15,13 +15,13 @@ type owner struct {
 	asked  tally
 	seen   *coverage // that the outlets follow
 	sent   uint64    // bytes that are not in the statistics yet
-	looked time.Time // when subscriptions were read last
 }
 
 const (
-	// lookEvery is how often subscriptions are read when there is nothing to
-	// send, and the least time between two readings when there is.
+	// lookEvery is the least time between two readings of subscriptions, and
+	// tendEvery how often sockets are tended when there is nothing to read.
 	lookEvery = 10 * time.Millisecond
+	tendEvery = 100 * time.Millisecond
 	// repeatEvery is how often everything is said again for those who missed it.
 	repeatEvery = 10 * time.Second
 	// checkEvery is the number of messages after which a batch asks again
@@ -32,15 +32,17 @@ const (
 // loop deals with whatever comes, until ctx is done. Batches that nobody else has
 // sent are sent after each look at the rest.
 func (o *owner) loop(ctx context.Context) error {
-	look, resolved, repeat := time.NewTicker(lookEvery), time.NewTicker(o.opt.ResolvedInterval), time.NewTicker(repeatEvery)
-	defer look.Stop()
+	tend, resolved, repeat := time.NewTicker(tendEvery), time.NewTicker(o.opt.ResolvedInterval), time.NewTicker(repeatEvery)
+	defer tend.Stop()
 	defer resolved.Stop()
 	defer repeat.Stop()
 	for {
 		var err error
 		select {
 		case <-o.more:
-		case <-look.C:
+		case <-o.rung:
+			err = o.inTurn(func() error { return o.look(time.Now()) })
+		case <-tend.C:
 			err = o.inTurn(func() error { return o.look(time.Now()) })
 		case now := <-resolved.C:
 			err = o.inTurn(func() error {
@@ -113,9 +115,6 @@ func (o *owner) publish(r *rest, patient bool) error {
 		o.lineage.left(b.partition, b.mark.Position) // before those can go on
 	}
 	b.mark.Progress.Published(b.mark)
-	if patient && now.Sub(o.looked) >= lookEvery {
-		return o.look(now)
-	}
 	return nil
 }
 

@@ -26,6 +26,7 @@ type Publisher struct {
 	turn   sync.Mutex // held by whoever uses the sockets
 	owner  *owner     // nil before and after Run
 	more   chan struct{}
+	rung   chan struct{} // a socket has something to read
 	failed chan error
 
 	queue   chan *batch
@@ -72,7 +73,7 @@ func New(o Options) (*Publisher, error) {
 	}
 	p := &Publisher{
 		opt: o, sockets: s, queue: make(chan *batch, queueLength), room: semaphore.NewWeighted(o.MaxBuffer),
-		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}), more: make(chan struct{}, 1), failed: make(chan error, 1),
+		gaps: make(chan changestream.Gap, 64), ended: make(chan struct{}), more: make(chan struct{}, 1), rung: make(chan struct{}), failed: make(chan error, 1),
 	}
 	p.coverage.Store(newCoverage(topics))
 	p.batches.New = func() any { return new(batch) }
@@ -195,7 +196,15 @@ func (p *Publisher) Run(ctx context.Context) error {
 	defer close(p.ended)
 	o := &owner{Publisher: p, seen: p.coverage.Load(), asked: make(tally)}
 	p.inTurn(func() error { p.owner = o; return nil })
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	var listeners sync.WaitGroup
+	defer listeners.Wait()
+	for _, out := range p.outlets {
+		listeners.Go(func() { p.listen(listening, out.bell) })
+	}
 	err := o.loop(ctx)
+	stop()
 	p.turn.Lock()
 	defer p.turn.Unlock()
 	p.owner = nil

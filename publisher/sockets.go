@@ -42,6 +42,9 @@ func open(o *Options) (_ *sockets, err error) {
 			return nil, err
 		}
 		s.outlets = append(s.outlets, out)
+		if out.bell, err = zsock.NewBell(out.socket.z); err != nil {
+			return nil, err
+		}
 		if err := out.bind(); err != nil {
 			if a.Name != "" {
 				err = fmt.Errorf("audience %s: %w", a.Name, err)
@@ -71,6 +74,7 @@ func (s *sockets) close(linger time.Duration) (ended bool) {
 		}
 	})
 	for _, o := range s.outlets {
+		o.bell.Close()
 		o.listener.Forget()
 		zsock.Close(o.socket.z, linger)
 	}

@@ -1,8 +1,11 @@
 package publisher
 
 import (
+	"context"
 	"errors"
 	"time"
+
+	"github.com/spancast/spancast/internal/zsock"
 )
 
 // drainTime is how long batches are sent one after the other without a look at
@@ -25,6 +28,22 @@ func (p *Publisher) inTurn(do func() error) error {
 	p.turn.Lock()
 	defer p.turn.Unlock()
 	return do()
+}
+
+// listen calls the loop when a socket has something to read, but not all the time.
+func (p *Publisher) listen(ctx context.Context, bell *zsock.Bell) {
+	for bell.Wait() == nil {
+		select {
+		case p.rung <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // waits tells whether there are batches that may be published.
