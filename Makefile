@@ -16,13 +16,26 @@ RACE_NOT  := TestServe_MutableStreamOutlivesKills
 FUZZTIME  ?= 1m
 BENCHTIME ?= 1s
 
-.PHONY: demo build test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
+.PHONY: demo build release profile test lint unit race race-e2e fuzz differential bench bench-path bench-check bench-subscriber bench-access attack bench-telemetry bench-page soak-subscriber latency fleet chaos chaos-google failover backlog docs screenshots deploy-test image-test setup setup-test clean
 
 demo: setup build
 	$(BIN) demo
 
 build:
 	$(GO) build -o $(BIN) ./cmd/spancast
+
+# Spancast as it is deployed: the compiler is given a profile of serve, for which
+# it compiles everything once more. profile makes that, of a busy serve and of the
+# record path with other shapes of records.
+PROFILE := cmd/spancast/serve.pgo
+release:
+	$(GO) build -pgo=$(PROFILE) -o $(BIN) ./cmd/spancast
+
+profile: build
+	mkdir -p out
+	$(BIN) bench --only throughput --duration 10s --profile out/serve.pprof
+	$(GO) test -run '^$$' -bench RecordPath/spancast -benchtime 3s -o out/publisher.test -cpuprofile out/path.pprof ./publisher
+	$(GO) tool pprof -proto out/serve.pprof out/path.pprof > $(PROFILE)
 
 # The gate tries the same inputs each time; the targets it is made of try new ones,
 # unless these variables say which.
@@ -71,7 +84,7 @@ differential:
 
 # What this machine can do, each beside its limit and beside the plain way, in one
 # run; BENCH='--full --svg out/bench.svg' for everything and a picture.
-bench: build
+bench: release
 	$(BIN) bench $(BENCH)
 
 # The record path without receiving: bytes of a PartialResultSet in, frames out,
