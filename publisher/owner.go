@@ -10,11 +10,11 @@ import (
 // that have something to send.
 type owner struct {
 	*Publisher
-	rest   rest
-	lost   []lostRecord // gaps that are still announced
-	asked  tally
-	seen   *coverage // that the outlets follow
-	sent   uint64    // bytes that are not in the statistics yet
+	rest  rest
+	lost  []lostRecord // gaps that are still announced
+	asked tally
+	seen  *coverage // that the outlets follow
+	sent  uint64    // bytes that are not in the statistics yet
 }
 
 const (
