@@ -209,7 +209,5 @@ func (s *sockets) close() {
 	if s.dealer != nil {
 		s.dealer.Close()
 	}
-	if s.ctx != nil {
-		s.ctx.Term()
-	}
+	zsock.End(s.ctx, 0)
 }
