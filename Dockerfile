@@ -29,7 +29,7 @@ WORKDIR /src
 RUN --mount=type=bind,source=deploy/docker,target=/docker /docker/packages build-debian
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    go build -pgo=cmd/spancast/serve.pgo -trimpath -buildvcs=false -ldflags '-s -w' -o /out/spancast ./cmd/spancast
+    go build -tags grpcnotrace -pgo=cmd/spancast/serve.pgo -trimpath -buildvcs=false -ldflags '-s -w' -o /out/spancast ./cmd/spancast
 
 FROM debian:${DEBIAN}-slim AS debian
 RUN --mount=type=bind,source=deploy/docker,target=/docker /docker/packages run
