@@ -46,7 +46,7 @@ profile: build
 test: export RAPID_SEED ?= 1
 test: export DIFFERENTIAL_SEED ?= 1
 test: export CHAOS_SEED ?= 1
-test: export SPANCAST_SEED ?= 1
+test: export STORM_SEED ?= 1
 test: setup-test lint unit bench-check deploy-test race race-e2e
 	@echo "make test: all is well"
 

@@ -39,10 +39,10 @@ func stormFor(t *testing.T) time.Duration {
 func TestSubscriber_SeesEveryChangeOnceInAStorm(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("SPANCAST_SEED"); text != "" {
+	if text := os.Getenv("STORM_SEED"); text != "" {
 		fmt.Sscan(text, &seed)
 	}
-	t.Logf("SPANCAST_SEED=%d", seed)
+	t.Logf("STORM_SEED=%d", seed)
 	f := newFleet(t, seed, 100_000)
 	began := f.commit(0, "Orders", "Users")
 	audience := []*listener{
