@@ -2,27 +2,43 @@ package changestream
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
 
 	"cloud.google.com/go/spanner/apiv1/spannerpb"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/spancast/spancast/internal/h2rpc"
 )
 
-// A Dialer opens a connection to Spanner.
-type Dialer func(ctx context.Context) (*grpc.ClientConn, error)
+// A Dialer opens connections to Spanner, for HTTP/2.
+type Dialer struct {
+	Authority string // host:port of Spanner, as it is called there
+	Secure    bool   // Connect encrypts
+	UserAgent string
+	Connect   func(context.Context) (net.Conn, error)
+	// Headers are those that prove who asks; nil: none are needed.
+	Headers func(context.Context) ([]Header, error)
+}
+
+// A Header is a name in lower case and a value.
+type Header = h2rpc.Header
 
 const (
 	// streamsPerConn bounds the queries on one connection. Front ends allow 100
 	// streams on each, and what is beyond waits without a word.
 	streamsPerConn = 50
 	// fewConns are the connections that are opened first, for fewer streams
-	// each: a Dialer can give these wider windows. See connect.Dialer.
+	// each, with wider windows: the server is told of more room when half of a window
+	// was received, and each time it wakes up. Who has thousands of partitions does
+	// not need each of them to be fast.
 	fewConns      = 4
 	streamsPerFew = 16
 	// sessionLife is how long a multiplexed session is used. Spanner keeps them
@@ -32,117 +48,254 @@ const (
 	// results into far smaller ones.
 	maxMessage = 256 << 20
 
-	queryMethod = "/google.spanner.v1.Spanner/ExecuteStreamingSql"
+	// How much may arrive of one query, and of all on a connection, before it is
+	// received, in bytes. The second has room for the first of all the queries that
+	// share a connection, so that those which wait, for a subscriber or at a move-in,
+	// do not stop the others.
+	connWindow       = 4 << 20
+	streamWindow     = 64 << 10
+	wideStreamWindow = connWindow / streamsPerFew
+	// dialTimeout is how long it may take to connect.
+	dialTimeout = 20 * time.Second
+
+	sessionMethod = "/google.spanner.v1.Spanner/CreateSession"
+	queryMethod   = "/google.spanner.v1.Spanner/ExecuteStreamingSql"
 )
 
 // conns are the connections that queries run on: four for 16 each, then one more
-// for every 50 of them,
-// all with one session.
+// for every 50 of them, all with one session.
 type conns struct {
 	dial     Dialer
 	database string
 	role     string
-	codec    rawCodec
 
 	mu      sync.Mutex
 	all     []*conn
 	session string
 	since   time.Time
+
+	creating chan struct{} // has room while nobody makes a session
 }
 
+// A conn is a connection, or one that is being made.
 type conn struct {
-	*grpc.ClientConn
-	streams int
-	most    int
+	few     bool
+	streams int                // that run or are about to
+	cancel  context.CancelFunc // of making it
+	made    chan struct{}      // closed when what follows is there
+	rpc     *h2rpc.Conn
+	err     error
 }
 
 func newConns(dial Dialer, database, role string) *conns {
-	buffers := &sync.Pool{New: func() any { return new([]byte) }}
-	return &conns{dial: dial, database: database, role: role, codec: rawCodec{buffers}}
+	return &conns{dial: dial, database: database, role: role, creating: make(chan struct{}, 1)}
 }
 
-// open starts a query. Its stream ends with ctx, which the caller must cancel;
-// release is to be called then.
-func (c *conns) open(ctx context.Context, info Info, q query, heartbeat time.Duration) (grpc.ClientStream, func(), error) {
-	cc, err := c.acquire(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	release := func() { c.release(cc) }
-	session, err := c.sessionOn(ctx, cc)
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	stream, err := cc.NewStream(c.headers(ctx, "session="+url.QueryEscape(session)), &grpc.StreamDesc{ServerStreams: true}, queryMethod,
-		grpc.ForceCodecV2(c.codec), grpc.MaxCallRecvMsgSize(maxMessage))
-	if err == nil {
-		err = stream.SendMsg(info.request(session, q, heartbeat))
-	}
-	if err == nil {
-		err = stream.CloseSend()
-	}
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	return stream, release, nil
+// A call is a query that runs.
+type call struct {
+	*h2rpc.Stream
+	conns *conns
+	conn  *conn
 }
 
-// left is how many more queries a connection takes.
-func (c *conn) left() int { return c.most - c.streams }
+// release gives the call's place on its connection back.
+func (c *call) release() {
+	c.conns.mu.Lock()
+	defer c.conns.mu.Unlock()
+	c.conn.streams--
+}
 
-// acquire takes a place on the connection that has most left, or on a new one.
-func (c *conns) acquire(ctx context.Context) (*conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.all) > 0 {
-		cc := slices.MaxFunc(c.all, func(a, b *conn) int { return a.left() - b.left() })
-		for _, few := range c.all[:min(fewConns, len(c.all))] {
-			if few.left() > 0 {
-				cc = few
-			}
-		}
-		if cc.left() > 0 {
-			cc.streams++
-			return cc, nil
-		}
-	}
-	opened, err := c.dial(ctx)
+// doubt says that the call was silent for too long, which may be the connection's
+// fault.
+func (c *call) doubt() { c.conn.rpc.Doubt() }
+
+// open starts a query. It ends with ctx, which the caller must cancel; release is to
+// be called then.
+func (c *conns) open(ctx context.Context, info Info, q query, heartbeat time.Duration) (*call, error) {
+	session, err := c.sessionName(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cc := &conn{ClientConn: opened, streams: 1, most: streamsPerConn}
-	if len(c.all) < fewConns {
-		cc.most = streamsPerFew
+	return c.begin(ctx, queryMethod, "session="+url.QueryEscape(session), info.request(session, q, heartbeat))
+}
+
+// begin starts a call of a method.
+func (c *conns) begin(ctx context.Context, method, params string, request proto.Message) (*call, error) {
+	raw, err := proto.Marshal(request)
+	if err != nil {
+		return nil, err
 	}
-	c.all = append(c.all, cc)
+	headers := []Header{{Name: "google-cloud-resource-prefix", Value: c.database}, {Name: "x-goog-request-params", Value: params}}
+	if c.dial.Headers != nil {
+		proof, err := c.dial.Headers(ctx)
+		if err != nil {
+			return nil, status.Errorf(codes.Unauthenticated, "credentials: %v", err)
+		}
+		headers = append(headers, proof...)
+	}
+	cc, err := c.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	begun := &call{conns: c, conn: cc}
+	if begun.Stream, err = cc.rpc.Open(ctx, method, headers, raw); err != nil {
+		begun.release()
+		return nil, err
+	}
+	return begun, nil
+}
+
+// acquire takes a place on a connection, a new one if need be: of the first few the
+// one that has most left, and then of the others. It waits until the connection is
+// made.
+func (c *conns) acquire(ctx context.Context) (*conn, error) {
+	cc := c.place()
+	var err error
+	select {
+	case <-cc.made:
+		err = cc.err
+	case <-ctx.Done():
+		err = status.FromContextError(ctx.Err()).Err()
+	}
+	if err != nil {
+		(&call{conns: c, conn: cc}).release()
+		return nil, err
+	}
 	return cc, nil
 }
 
-// release gives a place back. Connections stay: partitions come in waves.
-func (c *conns) release(cc *conn) {
+func (c *conns) place() *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cc.streams--
+	c.all = slices.DeleteFunc(c.all, func(cc *conn) bool { return cc.limit() == 0 })
+	few := 0
+	for _, cc := range c.all {
+		if cc.few {
+			few++
+		}
+	}
+	var best *conn
+	for _, cc := range c.all {
+		if cc.left() > 0 && (best == nil || cc.few && !best.few || cc.few == best.few && cc.left() > best.left()) {
+			best = cc
+		}
+	}
+	if best == nil {
+		best = &conn{made: make(chan struct{}), few: few < fewConns}
+		// It goes on when whoever wanted it has given up: the next will want it too.
+		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+		best.cancel = cancel
+		c.all = append(c.all, best)
+		go c.make(ctx, best)
+	}
+	best.streams++
+	return best
 }
 
-// sessionOn returns the multiplexed session, and makes one when there is none
-// or it is old.
-func (c *conns) sessionOn(ctx context.Context, cc *conn) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.session != "" && time.Since(c.since) < sessionLife {
-		return c.session, nil
+// left is how many more queries a connection takes.
+func (c *conn) left() int {
+	most := streamsPerConn
+	if c.few {
+		most = streamsPerFew
 	}
-	s, err := spannerpb.NewSpannerClient(cc).CreateSession(c.headers(ctx, "database="+url.QueryEscape(c.database)), &spannerpb.CreateSessionRequest{
+	return min(most, c.limit()) - c.streams
+}
+
+// limit is how many queries the server takes on a connection, as far as that is
+// known; 0 when it takes none any more.
+func (c *conn) limit() int {
+	select {
+	case <-c.made:
+	default:
+		return streamsPerConn
+	}
+	if c.err != nil {
+		return 0
+	}
+	return c.rpc.Limit()
+}
+
+// make connects.
+func (c *conns) make(ctx context.Context, cc *conn) {
+	defer cc.cancel()
+	defer close(cc.made)
+	o := h2rpc.Options{Scheme: "http", Authority: c.dial.Authority, UserAgent: c.dial.UserAgent, Window: streamWindow, ConnWindow: connWindow, MaxMessage: maxMessage}
+	if c.dial.Secure {
+		o.Scheme = "https"
+	}
+	if cc.few {
+		o.Window = wideStreamWindow
+	}
+	nc, err := c.dial.Connect(ctx)
+	if err == nil {
+		cc.rpc, err = h2rpc.New(nc, o)
+	}
+	if err != nil {
+		cc.err = status.Errorf(codes.Unavailable, "connect to %s: %v", c.dial.Authority, err)
+	}
+}
+
+// sessionName returns the multiplexed session, and makes one when there is none
+// or it is old.
+func (c *conns) sessionName(ctx context.Context) (string, error) {
+	if name := c.known(); name != "" {
+		return name, nil
+	}
+	select {
+	case c.creating <- struct{}{}:
+	case <-ctx.Done():
+		return "", status.FromContextError(ctx.Err()).Err()
+	}
+	defer func() { <-c.creating }()
+	if name := c.known(); name != "" {
+		return name, nil
+	}
+	var s spannerpb.Session
+	err := c.ask(ctx, sessionMethod, "database="+url.QueryEscape(c.database), &spannerpb.CreateSessionRequest{
 		Database: c.database, Session: &spannerpb.Session{Multiplexed: true, CreatorRole: c.role},
-	})
+	}, &s)
 	if err != nil {
 		return "", err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.session, c.since = s.GetName(), time.Now()
 	return c.session, nil
+}
+
+func (c *conns) known() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.since) < sessionLife {
+		return c.session
+	}
+	return ""
+}
+
+// ask makes a call that is answered by one message.
+func (c *conns) ask(ctx context.Context, method, params string, request, reply proto.Message) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asked, err := c.begin(ctx, method, params, request)
+	if err != nil {
+		return err
+	}
+	defer asked.release()
+	var m h2rpc.Message
+	defer m.Release()
+	if err := asked.Recv(&m); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = status.Error(codes.Internal, "the server ended a call without an answer")
+		}
+		return err
+	}
+	if err := proto.Unmarshal(m.Bytes, reply); err != nil {
+		return err
+	}
+	if err := asked.Recv(&m); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }
 
 // forgetSessionIfGone makes the next query begin with a new session when the
@@ -156,15 +309,16 @@ func (c *conns) forgetSessionIfGone(err error) {
 	c.session = ""
 }
 
-func (c *conns) headers(ctx context.Context, params string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", c.database, "x-goog-request-params", params)
-}
-
 func (c *conns) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, cc := range c.all {
-		cc.Close()
-	}
+	all := c.all
 	c.all = nil
+	c.mu.Unlock()
+	for _, cc := range all {
+		cc.cancel()
+		<-cc.made
+		if cc.rpc != nil {
+			cc.rpc.Close()
+		}
+	}
 }

@@ -6,9 +6,6 @@ import (
 	"net"
 	"testing"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // Somebody who accepts connections and says nothing is asked no longer than a
@@ -19,13 +16,13 @@ func TestSource_WhoDoesNotAnswerAtAllIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	dial := func(context.Context) (*grpc.ClientConn, error) {
-		return grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	}
+	dial := Dialer{Authority: l.Addr().String(), Connect: func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+	}}
 	var stats Stats
 	s := &source{conns: newConns(dial, "d", ""), heartbeat: time.Millisecond, stats: &stats}
 	defer s.conns.close()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second) // gRPC gives up after 20 s
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	err = s.run(ctx, query{start: time.Now(), end: time.Now()}, NewDecoder(&s.schemas), func(func()) error { return nil })
 	if !errors.Is(err, errStalled) || stats.Stalls.Load() != 1 {

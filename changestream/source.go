@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/spancast/spancast/internal/h2rpc"
 )
 
 // A source is the change stream as something to query.
@@ -54,21 +56,24 @@ func (s *source) run(ctx context.Context, q query, d *Decoder, f func(done func(
 	patience := s.patience(q.silences)
 	watchdog := time.AfterFunc(patience, func() { cancel(errStalled) })
 	defer watchdog.Stop()
-	stream, release, err := s.conns.open(ctx, s.info, q, s.heartbeat)
+	stream, err := s.conns.open(ctx, s.info, q, s.heartbeat)
 	if err != nil {
 		return s.stalled(ctx, err)
 	}
-	defer release()
+	defer stream.release()
 	s.stats.Queries.Add(1)
-	var msg frame
-	done := msg.release
+	var msg h2rpc.Message
+	done := msg.Release
 	defer done()
 	for {
 		watchdog.Reset(patience)
-		err := stream.RecvMsg(&msg)
+		err := stream.Recv(&msg)
 		watchdog.Stop() // what follows may wait for room, which is not Spanner's fault
 		if err != nil {
-			return s.ended(ctx, d, err)
+			if err = s.ended(ctx, d, err); errors.Is(err, errStalled) {
+				stream.doubt()
+			}
+			return err
 		}
 		if err := s.frame(&msg, d, done, f); err != nil {
 			return err
@@ -76,9 +81,9 @@ func (s *source) run(ctx context.Context, q query, d *Decoder, f func(done func(
 	}
 }
 
-func (s *source) frame(msg *frame, d *Decoder, done func(), f func(done func()) error) error {
+func (s *source) frame(msg *h2rpc.Message, d *Decoder, done func(), f func(done func()) error) error {
 	defer done()
-	if err := d.Reset(msg.b); err != nil {
+	if err := d.Reset(msg.Bytes); err != nil {
 		return err
 	}
 	return f(done)

@@ -2,12 +2,12 @@ package spannerdb
 
 import (
 	"context"
+	"net"
 	"testing"
 
 	"cloud.google.com/go/spanner"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/emulator"
 )
 
@@ -28,8 +28,8 @@ func Embedded(t testing.TB, o emulator.Options, database string, dialect emulato
 
 // Dialer opens plain connections to an emulator at host:port, as those that read
 // change streams want them.
-func Dialer(host string) func(context.Context) (*grpc.ClientConn, error) {
-	return func(context.Context) (*grpc.ClientConn, error) {
-		return grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	}
+func Dialer(host string) changestream.Dialer {
+	return changestream.Dialer{Authority: host, UserAgent: "test", Connect: func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", host)
+	}}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -15,10 +14,8 @@ import (
 	instance "cloud.google.com/go/spanner/admin/instance/apiv1"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/api/option"
-	gtransport "google.golang.org/api/transport/grpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
@@ -31,19 +28,6 @@ const Timeout = 15 * time.Second
 const (
 	googleEndpoint = "spanner.googleapis.com:443"
 	userAgent      = "spancast/" + version.Number
-	// Windows of gRPC, in bytes: how much may arrive of one query, and of all
-	// on a connection, before it is read. The second has room for the first of all
-	// the queries that share a connection, so that those which wait, for a
-	// subscriber or at a move-in, do not stop the others.
-	streamWindow = 64 << 10
-	connWindow   = 4 << 20
-	readBuffer   = 256 << 10
-	// The first connections, which carry 16 queries at most, have wider windows
-	// for each: grpc-go asks for more when a quarter of a window was read, and
-	// each time both ends wake up. Who has thousands of partitions does not need
-	// each of them to be fast.
-	wideConns        = 4
-	wideStreamWindow = connWindow / 16
 )
 
 // Reach checks that somebody listens where the configuration says, if it names
@@ -98,33 +82,6 @@ func Metered(ctx context.Context, t config.Target, role string, meters metric.Me
 		return nil, fmt.Errorf("open a client for %s: %w", t.Database, err)
 	}
 	return client, nil
-}
-
-// Dialer opens connections for queries.
-func Dialer(t config.Target) changestream.Dialer {
-	var dialled atomic.Int32
-	return func(ctx context.Context) (*grpc.ClientConn, error) {
-		window := int32(streamWindow)
-		if dialled.Add(1) <= wideConns {
-			window = wideStreamWindow
-		}
-		return dial(ctx, t, grpc.WithUserAgent(userAgent), grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(connWindow),
-			grpc.WithReadBufferSize(readBuffer), grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * time.Minute, PermitWithoutStream: false}))
-	}
-}
-
-func dial(ctx context.Context, t config.Target, tuning ...grpc.DialOption) (*grpc.ClientConn, error) {
-	if t.PlainText {
-		return grpc.NewClient("passthrough:///"+t.Endpoint, append(tuning, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
-	}
-	opts := []option.ClientOption{option.WithEndpoint(googleEndpoint), option.WithScopes(spanner.Scope)}
-	if t.Endpoint != "" {
-		opts[0] = option.WithEndpoint(t.Endpoint)
-	}
-	for _, d := range tuning {
-		opts = append(opts, option.WithGRPCDialOption(d))
-	}
-	return gtransport.Dial(ctx, opts...)
 }
 
 // DatabaseAdmin opens a client for changing schemas.

@@ -9,12 +9,12 @@ import (
 
 	"cloud.google.com/go/spanner/apiv1/spannerpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
-	"github.com/spancast/spancast/cmd/spancast/internal/connect"
 )
 
 // target is the embedded Spanner.
@@ -22,8 +22,8 @@ func (q *Request) target() config.Target {
 	return config.Target{Database: config.Database(q.Database), Endpoint: q.Address, PlainText: true}
 }
 
-// receiving is gRPC with nothing around it: frames are received as the record
-// path receives them, and only their rows are counted.
+// receiving is grpc-go with nothing around it: frames are received, with windows like
+// those of the record path, and only their rows are counted.
 type receiving struct {
 	q              *Request
 	records, bytes atomic.Uint64
@@ -34,7 +34,9 @@ func (r *receiving) status(out *Status) {
 }
 
 func (r *receiving) run(ctx context.Context) error {
-	conn, err := connect.Dialer(r.q.target())(ctx)
+	const window = 256 << 10
+	conn, err := grpc.NewClient("passthrough:///"+r.q.Address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(16*window), grpc.WithReadBufferSize(window))
 	if err != nil {
 		return err
 	}
