@@ -35,10 +35,9 @@ const (
 	// streamsPerConn bounds the queries on one connection. Front ends allow 100
 	// streams on each, and what is beyond waits without a word.
 	streamsPerConn = 50
-	// fewConns are the connections that are opened first, for fewer streams
-	// each, with wider windows: the server is told of more room when half of a window
-	// was received, and each time it wakes up. Who has thousands of partitions does
-	// not need each of them to be fast.
+	// fewConns are the connections that are opened first, for fewer queries each,
+	// which then have wider windows. Who has thousands of partitions does not need
+	// each of them to be fast.
 	fewConns      = 4
 	streamsPerFew = 16
 	// sessionLife is how long a multiplexed session is used. Spanner keeps them
@@ -49,12 +48,11 @@ const (
 	maxMessage = 256 << 20
 
 	// How much may arrive of one query, and of all on a connection, before it is
-	// received, in bytes. The second has room for the first of all the queries that
-	// share a connection, so that those which wait, for a subscriber or at a move-in,
-	// do not stop the others.
-	connWindow       = 4 << 20
-	streamWindow     = 64 << 10
-	wideStreamWindow = connWindow / streamsPerFew
+	// received, in bytes. The second has room for all the queries that share a
+	// connection, so that those which wait, for a subscriber or at a move-in, do not
+	// stop the others.
+	streamWindow = 64 << 10
+	connWindow   = 4 << 20
 	// dialTimeout is how long it may take to connect.
 	dialTimeout = 20 * time.Second
 
@@ -79,7 +77,7 @@ type conns struct {
 
 // A conn is a connection, or one that is being made.
 type conn struct {
-	few     bool
+	most    int                // queries on it
 	streams int                // that run or are about to
 	cancel  context.CancelFunc // of making it
 	made    chan struct{}      // closed when what follows is there
@@ -170,18 +168,21 @@ func (c *conns) place() *conn {
 	c.all = slices.DeleteFunc(c.all, func(cc *conn) bool { return cc.limit() == 0 })
 	few := 0
 	for _, cc := range c.all {
-		if cc.few {
+		if cc.most == streamsPerFew {
 			few++
 		}
 	}
 	var best *conn
 	for _, cc := range c.all {
-		if cc.left() > 0 && (best == nil || cc.few && !best.few || cc.few == best.few && cc.left() > best.left()) {
+		if cc.left() > 0 && (best == nil || cc.most < best.most || cc.most == best.most && cc.left() > best.left()) {
 			best = cc
 		}
 	}
 	if best == nil {
-		best = &conn{made: make(chan struct{}), few: few < fewConns}
+		best = &conn{made: make(chan struct{}), most: streamsPerConn}
+		if few < fewConns {
+			best.most = streamsPerFew
+		}
 		// It goes on when whoever wanted it has given up: the next will want it too.
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 		best.cancel = cancel
@@ -194,11 +195,7 @@ func (c *conns) place() *conn {
 
 // left is how many more queries a connection takes.
 func (c *conn) left() int {
-	most := streamsPerConn
-	if c.few {
-		most = streamsPerFew
-	}
-	return min(most, c.limit()) - c.streams
+	return min(c.most, c.limit()) - c.streams
 }
 
 // limit is how many queries the server takes on a connection, as far as that is
@@ -207,7 +204,7 @@ func (c *conn) limit() int {
 	select {
 	case <-c.made:
 	default:
-		return streamsPerConn
+		return c.most
 	}
 	if c.err != nil {
 		return 0
@@ -219,12 +216,9 @@ func (c *conn) limit() int {
 func (c *conns) make(ctx context.Context, cc *conn) {
 	defer cc.cancel()
 	defer close(cc.made)
-	o := h2rpc.Options{Scheme: "http", Authority: c.dial.Authority, UserAgent: c.dial.UserAgent, Window: streamWindow, ConnWindow: connWindow, MaxMessage: maxMessage}
+	o := h2rpc.Options{Scheme: "http", Authority: c.dial.Authority, UserAgent: c.dial.UserAgent, Streams: cc.most, Window: streamWindow, ConnWindow: connWindow, MaxMessage: maxMessage}
 	if c.dial.Secure {
 		o.Scheme = "https"
-	}
-	if cc.few {
-		o.Window = wideStreamWindow
 	}
 	nc, err := c.dial.Connect(ctx)
 	if err == nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"sync"
 	"time"
@@ -21,9 +20,12 @@ type Options struct {
 	Scheme    string // http or https
 	Authority string // host:port, for the server
 	UserAgent string
-	// Window is how much of a stream may arrive before it is received, and
-	// ConnWindow how much of all streams, in bytes: 64 KiB to 1 GiB.
-	Window, ConnWindow int
+	// Streams is how many streams there are at most. Window is how much of each may
+	// arrive before it is received, and ConnWindow how much of all, in bytes: at
+	// least Streams times Window, so that streams that are not received from do not
+	// stop the others, and at most 1 GiB. What is beyond that product makes the
+	// windows of streams wider that are received from fast.
+	Streams, Window, ConnWindow int
 	MaxMessage         int // largest message, in bytes
 }
 
@@ -37,6 +39,9 @@ const (
 	usualStreams = 100
 	usualWindow  = 65535
 	maxFrame     = 16384
+	// maxWindow is the widest window of a stream, in bytes. More makes no difference
+	// but for memory, and for the processor's caches.
+	maxWindow = 1 << 20
 	// writeTimeout is how long the peer may take no bytes.
 	writeTimeout = 20 * time.Second
 )
@@ -62,6 +67,7 @@ type Conn struct {
 	unsent  []*Stream // whose requests wait for room
 	debt    int       // bytes that were received and not given back to the peer
 	credit  int       // bytes that the peer may send
+	spare   int       // bytes of ConnWindow that are in no stream's window
 
 	// What the peer said.
 	maxStreams uint32
@@ -94,7 +100,7 @@ type Conn struct {
 // wait for the peer.
 func New(nc net.Conn, o Options) (*Conn, error) {
 	c := &Conn{
-		nc: nc, opt: o, ended: make(chan struct{}), streams: map[uint32]*Stream{}, nextID: 1, credit: o.ConnWindow,
+		nc: nc, opt: o, ended: make(chan struct{}), streams: map[uint32]*Stream{}, nextID: 1, credit: o.ConnWindow, spare: o.ConnWindow - o.Streams*o.Window,
 		maxStreams: usualStreams, sendWindow: usualWindow, peerWindow: usualWindow, peerFrame: maxFrame,
 		heard: time.Now(), in: make([]byte, readBuffer),
 	}
@@ -118,7 +124,7 @@ func New(nc net.Conn, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// Limit is how many streams the server takes at a time, at least one; 0 for a
+// Limit is how many streams there may be at a time, at least one; 0 for a
 // connection on which none may be begun any more, since it is broken or the server
 // wants it to be left.
 func (c *Conn) Limit() int {
@@ -131,7 +137,7 @@ func (c *Conn) limit() int {
 	if c.err != nil || c.leaving {
 		return 0
 	}
-	return int(max(1, min(c.maxStreams, math.MaxInt32)))
+	return max(1, int(min(c.maxStreams, uint32(c.opt.Streams))))
 }
 
 // Close breaks the connection. Streams that there are fail.

@@ -69,7 +69,7 @@ func dial(t testing.TB, address string, c *tls.Config, changes ...func(*h2rpc.Op
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := h2rpc.Options{Scheme: "http", Authority: address, UserAgent: "test", Window: testWindow, ConnWindow: 1 << 20, MaxMessage: 64 << 20}
+	o := h2rpc.Options{Scheme: "http", Authority: address, UserAgent: "test", Streams: 8, Window: testWindow, ConnWindow: 1 << 20, MaxMessage: 64 << 20}
 	if c != nil {
 		nc, o.Scheme = tls.Client(nc, c), "https"
 	}

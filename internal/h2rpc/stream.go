@@ -67,7 +67,8 @@ type Stream struct {
 	next   int       // in the queue
 	unread int       // bytes that have come and do not count as received
 	debt   int       // bytes that count and were not given back to the peer
-	credit int       // bytes that the peer may send
+	window int       // bytes that may come before they are received
+	credit int       // of those, what the peer may send now
 
 	answer answer
 }
@@ -80,7 +81,7 @@ func (c *Conn) Open(ctx context.Context, method string, headers []Header, reques
 	if err := ctx.Err(); err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
-	s := &Stream{conn: c, wake: make(chan struct{}, 1), credit: c.opt.Window}
+	s := &Stream{conn: c, wake: make(chan struct{}, 1), window: c.opt.Window, credit: c.opt.Window}
 	s.request = append(binary.BigEndian.AppendUint32(make([]byte, 1, 5+len(request)), uint32(len(request))), request...)
 	c.mu.Lock()
 	if c.err != nil {
@@ -265,21 +266,40 @@ func (s *Stream) want() {
 }
 
 // received counts n bytes of what has come as received; c.mu is held. The peer is
-// told in large steps, since telling wakes it.
+// told in large steps, since telling it costs two system calls and wakes it.
 func (s *Stream) received(n int) {
 	s.unread -= n
 	s.debt += n
-	if s.debt >= s.conn.opt.Window/2 && s.over == nil {
-		s.conn.framer.WriteWindowUpdate(s.id, uint32(s.debt))
-		s.credit += s.debt
-		s.debt = 0
+	c := s.conn
+	c.received(n)
+	if s.debt < s.window/2 || s.over != nil {
+		return
 	}
-	s.conn.received(n)
+	if wider := c.wider(s); wider > 0 {
+		s.window, c.spare, s.debt = s.window+wider, c.spare-wider, s.debt+wider
+	}
+	c.framer.WriteWindowUpdate(s.id, uint32(s.debt))
+	s.credit += s.debt
+	s.debt = 0
+	c.tell()
+}
+
+// wider is by how much the window of a stream that reads fast may grow: to its part
+// of what the connection's window has beyond the windows that all streams begin with.
+func (c *Conn) wider(s *Stream) int {
+	fair := c.opt.Window + (c.opt.ConnWindow-c.opt.Streams*c.opt.Window)/len(c.streams)
+	return max(0, min(c.spare, min(fair, maxWindow)-s.window))
 }
 
 func (c *Conn) received(n int) {
-	c.debt += n
-	if c.debt >= c.opt.ConnWindow/4 {
+	if c.debt += n; c.debt >= c.opt.ConnWindow/4 {
+		c.tell()
+	}
+}
+
+// tell gives back to the peer what was received of all streams.
+func (c *Conn) tell() {
+	if c.debt > 0 {
 		c.framer.WriteWindowUpdate(0, uint32(c.debt))
 		c.credit += c.debt
 		c.debt = 0
@@ -333,6 +353,7 @@ func (s *Stream) end(err error) {
 	c := s.conn
 	s.over = err
 	delete(c.streams, s.id)
+	c.spare += s.window - c.opt.Window
 	s.stop()
 	c.received(s.unread) // what nobody may come for any more
 	s.unread = 0

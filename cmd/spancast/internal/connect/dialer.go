@@ -20,6 +20,7 @@ import (
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
+	"github.com/spancast/spancast/internal/h2rpc"
 )
 
 // Dialer opens connections for queries, with the same credentials, and through the
@@ -97,13 +98,21 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 		return nil, fmt.Errorf("HTTPS_PROXY: %w", err)
 	}
 	if proxy == nil {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
+		return dialTCP(ctx, address)
 	}
 	nc, err := tunnel(ctx, proxy, address)
 	if err != nil {
 		return nil, fmt.Errorf("through the proxy %s of HTTPS_PROXY: %w", proxy.Redacted(), err)
 	}
 	return nc, nil
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return h2rpc.Quick(nc.(*net.TCPConn))
 }
 
 // tunnel asks a proxy for a connection (RFC 9110, CONNECT).
@@ -120,7 +129,7 @@ func tunnel(ctx context.Context, proxy *url.URL, address string) (net.Conn, erro
 	var err error
 	switch proxy.Scheme {
 	case "http":
-		nc, err = new(net.Dialer).DialContext(ctx, "tcp", via)
+		nc, err = dialTCP(ctx, via)
 	case "https":
 		nc, err = new(tls.Dialer).DialContext(ctx, "tcp", via)
 	default:
