@@ -143,9 +143,9 @@ func (c *conns) begin(ctx context.Context, method, params string, request proto.
 	return begun, nil
 }
 
-// acquire takes a place on a connection, a new one if need be: of the first few the
-// one that has most left, and then of the others. It waits until the connection is
-// made.
+// acquire takes a place on a connection. The first few queries have one each, since
+// queries that share one wait for each other to read it; then those are filled, and
+// then others. It waits until the connection is made.
 func (c *conns) acquire(ctx context.Context) (*conn, error) {
 	cc := c.place()
 	var err error
@@ -178,7 +178,7 @@ func (c *conns) place() *conn {
 			best = cc
 		}
 	}
-	if best == nil {
+	if best == nil || few < fewConns && best.streams > 0 {
 		best = &conn{made: make(chan struct{}), most: streamsPerConn}
 		if few < fewConns {
 			best.most = streamsPerFew

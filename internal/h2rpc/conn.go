@@ -26,7 +26,7 @@ type Options struct {
 	// stop the others, and at most 1 GiB. What is beyond that product makes the
 	// windows of streams wider that are received from fast.
 	Streams, Window, ConnWindow int
-	MaxMessage         int // largest message, in bytes
+	MaxMessage                  int // largest message, in bytes
 }
 
 const (
