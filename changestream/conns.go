@@ -96,8 +96,12 @@ type call struct {
 	conn  *conn
 }
 
-// release gives the call's place on its connection back.
+// release ends the call, if it has not ended, and gives its place on the connection
+// back.
 func (c *call) release() {
+	if c.Stream != nil {
+		c.Close()
+	}
 	c.conns.mu.Lock()
 	defer c.conns.mu.Unlock()
 	c.conn.streams--
@@ -107,8 +111,8 @@ func (c *call) release() {
 // fault.
 func (c *call) doubt() { c.conn.rpc.Doubt() }
 
-// open starts a query. It ends with ctx, which the caller must cancel; release is to
-// be called then.
+// open starts a query. It ends with ctx, and with release, which is to be called at
+// its end.
 func (c *conns) open(ctx context.Context, info Info, q query, heartbeat time.Duration) (*call, error) {
 	session, err := c.sessionName(ctx)
 	if err != nil {
@@ -268,8 +272,6 @@ func (c *conns) known() string {
 
 // ask makes a call that is answered by one message.
 func (c *conns) ask(ctx context.Context, method, params string, request, reply proto.Message) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	asked, err := c.begin(ctx, method, params, request)
 	if err != nil {
 		return err

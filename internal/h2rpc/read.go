@@ -1,6 +1,7 @@
 package h2rpc
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -205,8 +206,13 @@ func (c *Conn) control(f frame, b []byte) bool {
 		if len(b) != 4 || f.id == 0 || f.id >= c.nextID {
 			return c.wrong("RST_STREAM of stream %d", f.id)
 		}
-		if s != nil {
-			code := http2.ErrCode(binary.BigEndian.Uint32(b))
+		if s == nil {
+			return true
+		}
+		code := http2.ErrCode(binary.BigEndian.Uint32(b))
+		if at, ok := s.ctx.Deadline(); ok && code == http2.ErrCodeCancel && !time.Now().Before(at) { // which the server knows, too
+			s.end(status.FromContextError(context.DeadlineExceeded).Err())
+		} else {
 			s.end(status.Errorf(codeOfReset(code), "the server ended a call: %v", code))
 		}
 	case http2.FrameSettings:

@@ -37,6 +37,12 @@ func (raw) Unmarshal(data mem.BufferSlice, v any) error {
 // serve starts grpc-go's server with one method and returns its address.
 func serve(t testing.TB, run func(request []byte, s grpc.ServerStream) error, o ...grpc.ServerOption) string {
 	t.Helper()
+	return serveAs(t, make(chan *grpc.Server, 1), run, o...)
+}
+
+// serveAs is serve that hands out the server.
+func serveAs(t testing.TB, server chan<- *grpc.Server, run func(request []byte, s grpc.ServerStream) error, o ...grpc.ServerOption) string {
+	t.Helper()
 	g := grpc.NewServer(append(o, grpc.ForceServerCodecV2(raw{}), grpc.WaitForHandlers(true))...)
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "test.Stream", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{{
 		StreamName: "Run", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
@@ -47,6 +53,7 @@ func serve(t testing.TB, run func(request []byte, s grpc.ServerStream) error, o 
 			return run(request, s)
 		},
 	}}}, nil)
+	server <- g
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ func giveBack(b *[]byte) {
 type Stream struct {
 	conn *Conn
 	id   uint32
+	ctx  context.Context
 	wake chan struct{} // told that there is something to look at
 	stop func() bool   // of watching the context
 
@@ -74,14 +75,15 @@ type Stream struct {
 }
 
 // Open begins a call of a method (/package.Service/Method) with its request, an
-// encoded message. The call ends with ctx, which must be done at some time if the
-// messages are not received to their end. It does not wait for the server, not even
-// for room for the request.
+// encoded message. Who does not receive until there is an error must close the
+// stream, or end ctx. It does not wait for the server, not even for room for the
+// request. Errors are of package status: codes.Unavailable if the connection is of no
+// use or has too many streams.
 func (c *Conn) Open(ctx context.Context, method string, headers []Header, request []byte) (*Stream, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
-	s := &Stream{conn: c, wake: make(chan struct{}, 1), window: c.opt.Window, credit: c.opt.Window}
+	s := &Stream{conn: c, ctx: ctx, wake: make(chan struct{}, 1), window: c.opt.Window, credit: c.opt.Window}
 	s.request = append(binary.BigEndian.AppendUint32(make([]byte, 1, 5+len(request)), uint32(len(request))), request...)
 	c.mu.Lock()
 	if c.err != nil {
@@ -97,11 +99,7 @@ func (c *Conn) Open(ctx context.Context, method string, headers []Header, reques
 		c.leaving = true
 	}
 	c.streams[s.id] = s
-	s.stop = context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		s.reset(http2.ErrCodeCancel, status.FromContextError(ctx.Err()).Err())
-		c.unlock()
-	})
+	s.stop = context.AfterFunc(ctx, func() { s.cancel(status.FromContextError(ctx.Err()).Err()) })
 	if err := c.writeHeaders(ctx, s.id, method, headers); err != nil { // what is half written would be believed
 		c.broken(err)
 	}
@@ -109,6 +107,15 @@ func (c *Conn) Open(ctx context.Context, method string, headers []Header, reques
 	c.send()
 	c.unlock()
 	return s, nil
+}
+
+// Close gives the call up, if it has not ended.
+func (s *Stream) Close() { s.cancel(status.Error(codes.Canceled, "the call was given up")) }
+
+func (s *Stream) cancel(err error) {
+	s.conn.mu.Lock()
+	s.reset(http2.ErrCodeCancel, err)
+	s.conn.unlock()
 }
 
 func (c *Conn) writeHeaders(ctx context.Context, id uint32, method string, headers []Header) error {
@@ -148,13 +155,13 @@ func (c *Conn) writeHeaders(ctx context.Context, id uint32, method string, heade
 	return err
 }
 
-// timeout is a duration as grpc-timeout has it: at most eight digits.
+// timeout is a duration as grpc-timeout has it: at most eight digits. It is rounded
+// up, so that the server's time is not over before ours.
 func timeout(d time.Duration) string {
-	d = max(d, time.Millisecond)
-	if ms := d.Milliseconds(); ms < 1e8 {
-		return strconv.FormatInt(ms, 10) + "m"
+	if ms := max(0, d)/time.Millisecond + 1; ms < 1e8 {
+		return strconv.FormatInt(int64(ms), 10) + "m"
 	}
-	return strconv.FormatInt(min(int64(d/time.Second), 1e8-1), 10) + "S"
+	return strconv.FormatInt(min(int64(d/time.Second)+1, 1e8-1), 10) + "S"
 }
 
 // send writes of the requests what there is room for, in their order; c.mu is held.
