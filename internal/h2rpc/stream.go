@@ -299,7 +299,10 @@ func (c *Conn) wider(s *Stream) int {
 }
 
 func (c *Conn) received(n int) {
-	if c.debt += n; c.debt >= c.opt.ConnWindow/4 {
+	c.debt += n
+	// Small steps only when much waits to be received: then a stream that goes on
+	// may have no more room than its window, which debts must not eat up.
+	if c.debt >= c.opt.ConnWindow/4 || c.debt >= c.opt.Window/2 && c.credit < c.opt.ConnWindow/2 {
 		c.tell()
 	}
 }
