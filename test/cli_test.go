@@ -136,17 +136,31 @@ func TestCommands_ThatOnlyPrint(t *testing.T) {
 	}
 }
 
+// bootstrapLast sees what the last line of admin bootstrap is without --watch.
+func bootstrapLast(t *testing.T, env map[string]string, want string) {
+	t.Helper()
+	status, stdout, stderr := harness.Run(t, env, "admin", "bootstrap")
+	if status != 0 || !strings.HasSuffix(stdout, "\n"+want+"\n") {
+		t.Errorf("exit status %d, the last line is not %q: %s%s", status, want, stdout, stderr)
+	}
+}
+
 func TestBootstrap_CanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	for dialect, code := range map[string]databasepb.DatabaseDialect{"googlesql": databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL, "postgresql": databasepb.DatabaseDialect_POSTGRESQL} {
 		db := spannerdb.New(t, spannerdb.Host(t), code)
 		env := map[string]string{"SPANNER_EMULATOR_HOST": db.Host, "SPANCAST_DATABASE": db.Name, "SPANCAST_CHANGE_STREAM": "Mixed"}
+		ddl := map[string]string{"googlesql": "CREATE CHANGE STREAM `Mixed` FOR ALL", "postgresql": `CREATE CHANGE STREAM "Mixed" FOR ALL`}[dialect]
+		env["SPANCAST_METADATA_PREFIX"] = "Other"
+		bootstrapLast(t, env, "change stream Mixed does not exist yet; to create it: spancast admin bootstrap --watch ALL, or "+ddl)
+		delete(env, "SPANCAST_METADATA_PREFIX")
 		for _, want := range []struct{ created, exist int }{{4, 1}, {0, 5}} { // three tables and the stream; the database is there
 			status, stdout, stderr := harness.Run(t, env, "admin", "bootstrap", "--watch", "ALL")
 			if status != 0 || strings.Count(stdout, " created") != want.created || strings.Count(stdout, " exists") != want.exist {
 				t.Errorf("%s: exit status %d, %s%s", dialect, status, stdout, stderr)
 			}
 		}
+		bootstrapLast(t, env, "change stream Mixed exists")
 		if status, stdout, _ := harness.Run(t, env, "validate", "--http", "none", "--bind", "tcp://127.0.0.1:*"); status != 0 || strings.Contains(stdout, "FAIL") {
 			t.Errorf("%s: validate: %d\n%s", dialect, status, stdout)
 		}
