@@ -42,6 +42,11 @@ type Partition struct {
 	FinishedAt time.Time
 }
 
+// Released is the owner of a partition that an operator has taken away from a
+// replica, until the lease that this one had runs out: until then it may not
+// have noticed.
+const Released = "(released)"
+
 // ownedAt tells whether a replica may still hold the partition.
 func (p *Partition) ownedAt(now time.Time) bool {
 	return p.Owner != "" && p.Expiry.After(now)

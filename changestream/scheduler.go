@@ -232,13 +232,23 @@ func (c *scheduler) read(ctx context.Context, t *task, start, position time.Time
 	}()
 }
 
-// lose stops what another replica owns now, or might.
+// lose stops what is not this replica's any more, and says whose it is, if the
+// store was looked at since.
 func (c *scheduler) lose(token PartitionToken) {
 	t := c.tasks[token]
 	if t == nil {
 		return
 	}
-	c.opt.Log.Warn("lost a partition to another replica", "partition", token.Short(), "epoch", t.epoch)
+	var to string
+	switch p, _ := c.graph.Partition(token); p.Owner {
+	case Released:
+		to = "spancast admin release or reset"
+	case "", c.opt.Replica.ID:
+		to = "another replica, or to spancast admin release or reset"
+	default:
+		to = "another replica"
+	}
+	c.opt.Log.Warn("lost a partition to "+to, "partition", token.Short(), "epoch", t.epoch)
 	c.stats.LeasesLost.Add(1)
 	c.forget(t)
 }

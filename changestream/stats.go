@@ -13,7 +13,7 @@ type Stats struct {
 	MoveIns    atomic.Int64 // moves of keys that a partition had to wait for
 	Stalls     atomic.Int64 // queries that fell silent and were given up
 	Commits    atomic.Int64 // to the store
-	LeasesLost atomic.Int64 // partitions that another replica took, or whose lease ran out
+	LeasesLost atomic.Int64 // partitions that another replica or an operator took, or whose lease ran out
 	HandedOver atomic.Int64 // partitions given to another replica
 	Gaps       atomic.Int64 // partitions whose position was older than retention
 }

@@ -10,11 +10,6 @@ import (
 	"github.com/spancast/spancast/changestream"
 )
 
-// Released is the owner of a partition that an operator has taken away from a
-// replica, until the lease that this one had runs out: until then it may not
-// have noticed.
-const Released = "(released)"
-
 // Release takes partitions away from the replicas that own them, by beginning
 // the next epoch: their owners can write nothing more, and stop when they look
 // next. Others may take them when the old lease has run out. It returns those
@@ -41,11 +36,11 @@ func (s *Spanner) release(ctx context.Context, tokens []changestream.PartitionTo
 		var writes []write
 		for _, token := range tokens {
 			p, ok := current[token]
-			if !ok || p.Owner == "" || p.Owner == Released || p.State == changestream.Finished {
+			if !ok || p.Owner == "" || p.Owner == changestream.Released || p.State == changestream.Finished {
 				continue
 			}
 			changed = append(changed, p)
-			p.Owner, p.Epoch, p.End = Released, p.Epoch+1, time.Time{}
+			p.Owner, p.Epoch, p.End = changestream.Released, p.Epoch+1, time.Time{}
 			writes = append(writes, write{Partition: p})
 		}
 		return tx.BufferWrite(s.mutations(writes, changestream.Commit{}))
@@ -82,7 +77,7 @@ func (s *Spanner) Reset(ctx context.Context, roots []changestream.Partition, now
 		for _, p := range roots {
 			p.CreatedAt, p.Epoch = now, epochs[p.Token]
 			if lease.After(now) {
-				p.Owner, p.Expiry = Released, lease
+				p.Owner, p.Expiry = changestream.Released, lease
 			}
 			writes = append(writes, write{Partition: p, isNew: true})
 		}

@@ -49,7 +49,7 @@ func TestRelease_IsFenced(t *testing.T) {
 			st.Fatalf("%+v, %v", changed, err)
 		}
 		p := st.partition("A")
-		st.equal([]any{p.Owner, p.Epoch, p.Expiry, p.End.IsZero(), p.Position}, []any{Released, int64(2), st.at(10), true, st.at(2)})
+		st.equal([]any{p.Owner, p.Epoch, p.Expiry, p.End.IsZero(), p.Position}, []any{changestream.Released, int64(2), st.at(10), true, st.at(2)})
 		st.equal(st.partition("B").Owner, "me")
 		st.equal(st.commit(changestream.Commit{Owner: "me", Now: st.at(3), Updates: []changestream.Update{end}}).Lost, []changestream.PartitionToken{"A"})
 		st.equal(st.taken("A", 2, 9), false)
@@ -81,7 +81,7 @@ func TestReset_IsFenced(t *testing.T) {
 		}
 		st.equal(len(st.view().Partitions), 2)
 		p := st.partition("A")
-		st.equal([]any{p.State, p.Owner, p.Epoch, p.Expiry, p.Position, p.CreatedAt}, []any{changestream.Created, Released, int64(2), st.at(10), st.at(-5), st.at(6)})
+		st.equal([]any{p.State, p.Owner, p.Epoch, p.Expiry, p.Position, p.CreatedAt}, []any{changestream.Created, changestream.Released, int64(2), st.at(10), st.at(-5), st.at(6)})
 		late := changestream.Commit{Owner: "me", Now: st.at(7), Updates: []changestream.Update{
 			{Token: "A", Epoch: 1, Position: st.at(5), Expiry: st.at(17)}, {Token: "B", Epoch: 1, Position: st.at(5), Expiry: st.at(17)}}}
 		st.equal(len(st.commit(late).Lost), 2)

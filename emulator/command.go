@@ -83,7 +83,7 @@ func (c *Command) Flags(f *flag.FlagSet) {
 	f.DurationVar(&c.Trouble.StallFor, "stall-for", 0, "length of each stall")
 }
 
-// Validate says everything that is wrong with the flags.
+// Validate says everything that is wrong with the flags, naming them.
 func (c *Command) Validate() error {
 	var faults []error
 	if c.fail != "" {
@@ -108,7 +108,10 @@ func (c *Command) Validate() error {
 	if c.Load.Rate != 0 && (c.Database == "" || c.Load.Stream == "" || c.Load.Table == "") {
 		faults = append(faults, errors.New("--load needs --database, --load-stream and --load-table"))
 	}
-	return errors.Join(append(faults, c.Trouble.validate(), c.Options.Validate())...)
+	values := findings{name: byFlag}
+	c.Options.check(&values)
+	c.Load.check(&values)
+	return errors.Join(append(faults, c.Trouble.validate(), values.join())...)
 }
 
 // Run starts the emulator, says on out where it listens, makes the load if one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,9 +86,43 @@ func TestCommand_ServesUntilItsContextEnds(t *testing.T) {
 	}
 }
 
+// TestCommand_NamesFlags, not the fields that they set; but for those that have
+// none.
+func TestCommand_NamesFlags(t *testing.T) {
+	args := "--port -1 --partitions 5000 --churn 1ns --churn-load -1 --min-heartbeat 1h --max-log-bytes 1 --fail INTERNAL --fail-after -1 --end-after -1 --abort-every 1 " +
+		"--chunk-size -1 --commit-delay -1s --frame-delay -1s --token-life -1s --load-records -1 --load-text-bytes -1 --load-mods -1 --load-keys -1"
+	command := emulator.NewCommand()
+	flags := flag.NewFlagSet("emulator", flag.ContinueOnError)
+	command.Flags(flags)
+	if err := flags.Parse(strings.Fields(args)); err != nil {
+		t.Fatal(err)
+	}
+	command.Options.MaxVersions = -1
+	err := command.Validate()
+	if err == nil {
+		t.Fatal("nothing is wrong")
+	}
+	var named []string
+	for line := range strings.Lines(err.Error()) {
+		name, _, _ := strings.Cut(line, ":")
+		if name != "MaxVersions" && (!strings.HasPrefix(name, "--") || flags.Lookup(name[2:]) == nil) {
+			t.Errorf("%q names no flag", line)
+		}
+		named = append(named, name)
+	}
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name != "fail" && !slices.Contains(named, "--"+f.Name) {
+			t.Errorf("--%s is not named in\n%v", f.Name, err)
+		}
+	})
+	if !slices.Contains(named, "MaxVersions") {
+		t.Errorf("MaxVersions is not named in\n%v", err)
+	}
+}
+
 func TestCommand_SaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"--fail NOTHING", "--fail"}, {"--dialect mysql", "--dialect"}, {"--load 5", "--load-stream"}, {"--schema x", "--database"}, {"--port 99999", "Port"},
+		{"--fail NOTHING", "--fail"}, {"--dialect mysql", "--dialect"}, {"--load 5", "--load-stream"}, {"--schema x", "--database"}, {"--port 99999", "--port: 99999 is not between 0 and 65535"},
 		{"--fail-after 3", "--fail"}, {"--database bad", "--database"}, {"--stall-every 1s", "--stall-for"}, {"--stall-for 1s", "--stall-every"}, {"--restart-every 1s --restart-for 1s", "--restart-for"}, {"--restart-every -1s", "--restart-every"},
 	} {
 		command := emulator.NewCommand()

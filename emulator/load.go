@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -35,6 +34,14 @@ type Load struct {
 	Keys int
 }
 
+// check finds what is wrong but for the rate, which a Command takes otherwise.
+func (l Load) check(f *findings) {
+	f.check(l.Records >= 0, "Records", "load-records", "%d is negative", l.Records)
+	f.check(l.TextBytes >= 0 && l.TextBytes <= 1<<20, "TextBytes", "load-text-bytes", "%d is not between 0 and 1048576", l.TextBytes)
+	f.check(l.Mods >= 0 && l.Mods <= 10_000, "Mods", "load-mods", "%d is not between 0 and 10000", l.Mods)
+	f.check(l.Keys >= 0, "Keys", "load-keys", "%d is negative", l.Keys)
+}
+
 const (
 	loadBatch = 64 // records that share a timestamp and a lock
 	loadAhead = 32 // blocks of 256 KiB that the load may be ahead of the slowest running query, if so many are kept
@@ -51,8 +58,11 @@ func (s *Server) Load(ctx context.Context, l Load) (int, error) {
 	if stream == nil || table == nil {
 		return 0, fmt.Errorf("load: database %s has no change stream %q or no table %q", l.Database, l.Stream, l.Table)
 	}
-	if l.Rate < 0 || l.Records < 0 || l.TextBytes < 0 || l.TextBytes > 1<<20 || l.Mods < 0 || l.Mods > 10_000 || l.Keys < 0 {
-		return 0, errors.New("load: Rate, Records, TextBytes, Mods and Keys must not be negative, TextBytes at most 1 MiB, Mods at most 10000")
+	wrong := findings{name: byField}
+	wrong.check(l.Rate >= 0, "Rate", "", "%d is negative", l.Rate)
+	l.check(&wrong)
+	if err := wrong.join(); err != nil {
+		return 0, fmt.Errorf("load: %w", err)
 	}
 	template, err := stream.Template(db.Schema(), table, l.row(table), max(l.Mods, 1), l.Keys)
 	if err != nil {

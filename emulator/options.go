@@ -73,26 +73,51 @@ func (o Options) withDefaults() Options {
 
 // Validate says everything that is wrong with the options, naming the fields.
 func (o Options) Validate() error {
-	var faults []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
-		}
-	}
-	check(o.Port >= 0 && o.Port <= 65535, "Port: %d is not between 0 and 65535", o.Port)
-	check(o.Partitions >= 0 && o.Partitions <= 1000, "Partitions: %d is not between 1 and 1000", o.Partitions)
-	check(o.ChurnEvery >= 0 && (o.ChurnEvery == 0 || o.ChurnEvery >= 10*time.Millisecond), "ChurnEvery: %s is shorter than 10ms", o.ChurnEvery)
-	check(o.ChurnLoad >= 0, "ChurnLoad: %g is negative", o.ChurnLoad)
-	check(o.MinHeartbeat >= 0 && o.MinHeartbeat <= 5*time.Minute, "MinHeartbeat: %s is not between 0 and 5m", o.MinHeartbeat)
-	check(o.MaxLogBytes >= 0 && (o.MaxLogBytes == 0 || o.MaxLogBytes >= 1<<20), "MaxLogBytes: %d is less than 1 MiB", o.MaxLogBytes)
-	check(o.VersionRetention >= 0, "VersionRetention: %s is negative", o.VersionRetention)
-	check(o.MaxVersions >= 0, "MaxVersions: %d is negative", o.MaxVersions)
-	check(o.Faults.FailAfter >= 0, "Faults.FailAfter: %d is negative", o.Faults.FailAfter)
-	check(o.Faults.EndAfter >= 0, "Faults.EndAfter: %d is negative", o.Faults.EndAfter)
-	check(o.Faults.AbortEvery >= 0 && o.Faults.AbortEvery != 1, "Faults.AbortEvery: %d would abort every commit; 2 aborts every other", o.Faults.AbortEvery)
-	check(o.Faults.ChunkSize >= 0, "Faults.ChunkSize: %d is negative", o.Faults.ChunkSize)
-	check(o.Faults.CommitDelay >= 0 && o.Faults.FrameDelay >= 0 && o.Faults.TokenLife >= 0, "Faults: a duration is negative")
-	return errors.Join(faults...)
+	f := findings{name: byField}
+	o.check(&f)
+	return f.join()
 }
+
+func (o Options) check(f *findings) {
+	f.check(o.Port >= 0 && o.Port <= 65535, "Port", "port", "%d is not between 0 and 65535", o.Port)
+	f.check(o.Partitions >= 0 && o.Partitions <= 1000, "Partitions", "partitions", "%d is not between 1 and 1000", o.Partitions)
+	f.check(o.ChurnEvery >= 0 && (o.ChurnEvery == 0 || o.ChurnEvery >= 10*time.Millisecond), "ChurnEvery", "churn", "%s is shorter than 10ms", o.ChurnEvery)
+	f.check(o.ChurnLoad >= 0, "ChurnLoad", "churn-load", "%g is negative", o.ChurnLoad)
+	f.check(o.MinHeartbeat >= 0 && o.MinHeartbeat <= 5*time.Minute, "MinHeartbeat", "min-heartbeat", "%s is not between 0 and 5m", o.MinHeartbeat)
+	f.check(o.MaxLogBytes >= 0 && (o.MaxLogBytes == 0 || o.MaxLogBytes >= 1<<20), "MaxLogBytes", "max-log-bytes", "%d is less than 1 MiB", o.MaxLogBytes)
+	f.check(o.VersionRetention >= 0, "VersionRetention", "", "%s is negative", o.VersionRetention)
+	f.check(o.MaxVersions >= 0, "MaxVersions", "", "%d is negative", o.MaxVersions)
+	f.check(o.Faults.FailAfter >= 0, "Faults.FailAfter", "fail-after", "%d is negative", o.Faults.FailAfter)
+	f.check(o.Faults.EndAfter >= 0, "Faults.EndAfter", "end-after", "%d is negative", o.Faults.EndAfter)
+	f.check(o.Faults.AbortEvery >= 0 && o.Faults.AbortEvery != 1, "Faults.AbortEvery", "abort-every", "%d would abort every commit; 2 aborts every other", o.Faults.AbortEvery)
+	f.check(o.Faults.ChunkSize >= 0, "Faults.ChunkSize", "chunk-size", "%d is negative", o.Faults.ChunkSize)
+	f.check(o.Faults.CommitDelay >= 0, "Faults.CommitDelay", "commit-delay", "%s is negative", o.Faults.CommitDelay)
+	f.check(o.Faults.FrameDelay >= 0, "Faults.FrameDelay", "frame-delay", "%s is negative", o.Faults.FrameDelay)
+	f.check(o.Faults.TokenLife >= 0, "Faults.TokenLife", "token-life", "%s is negative", o.Faults.TokenLife)
+}
+
+// findings are faults, by names that whoever has set the values knows: a program
+// its fields, somebody at a terminal the flags.
+type findings struct {
+	name func(field, flag string) string
+	all  []error
+}
+
+func byField(field, _ string) string { return field }
+
+func byFlag(field, flag string) string {
+	if flag == "" { // there is none; a program has set it
+		return field
+	}
+	return "--" + flag
+}
+
+func (f *findings) check(ok bool, field, flag, format string, args ...any) {
+	if !ok {
+		f.all = append(f.all, fmt.Errorf("%s: %s", f.name(field, flag), fmt.Sprintf(format, args...)))
+	}
+}
+
+func (f *findings) join() error { return errors.Join(f.all...) }
 
 func (o Options) address() string { return net.JoinHostPort(o.Host, strconv.Itoa(o.Port)) }

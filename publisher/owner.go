@@ -60,20 +60,19 @@ func (o *owner) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.inTurn(o.goOn)
-		o.send() // what came during that turn, from readers who left it to this one
+		o.goOn()
 	}
 }
 
-// goOn sends what waits, and calls again when there is more.
-func (o *owner) goOn() error {
-	if o.drain(true) {
-		select {
-		case o.more <- struct{}{}:
-		default:
-		}
+// goOn sends what waits, and calls the loop again when there is more.
+func (o *owner) goOn() {
+	o.turn.Lock()
+	more := o.drain(true)
+	o.turn.Unlock()
+	if more {
+		o.call()
 	}
-	return nil
+	o.send() // what came during that turn, from readers who left it to this one
 }
 
 // publish sends the messages of a batch, or the rest of them, unless its partition

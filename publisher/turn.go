@@ -65,12 +65,17 @@ func (p *Publisher) send() {
 			return
 		}
 		if more {
-			select {
-			case p.more <- struct{}{}:
-			default: // the loop has not answered the last call yet
-			}
+			p.call()
 			return
 		}
+	}
+}
+
+// call has the loop go on with what is left.
+func (p *Publisher) call() {
+	select {
+	case p.more <- struct{}{}:
+	default: // the loop has not answered the last call yet
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/message"
+	"github.com/spancast/spancast/recovery"
 	"github.com/spancast/spancast/test/spannerdb"
 )
 
@@ -208,4 +210,25 @@ func onGoogle(t *testing.T, dialect databasepb.DatabaseDialect, ddl ...string) *
 	f.configure(db.Host, testStream)
 	f.opt.Gate = true
 	return f
+}
+
+// TestKeyColumns_OfWatchedTables, in the order of the key, in both dialects.
+func TestKeyColumns_OfWatchedTables(t *testing.T) {
+	t.Parallel()
+	for dialect, ddl := range map[emulator.Dialect][]string{
+		emulator.GoogleSQL: {
+			"CREATE TABLE T (Id INT64 NOT NULL, V INT64, Kind STRING(10)) PRIMARY KEY (Kind, Id DESC)",
+			"CREATE TABLE U (Id INT64 NOT NULL, V INT64) PRIMARY KEY (Id)", "CREATE TABLE X (Id INT64 NOT NULL) PRIMARY KEY (Id)",
+			"CREATE TABLE Mine (Id INT64 NOT NULL) PRIMARY KEY (Id)", "CREATE CHANGE STREAM " + testStream + " FOR T(V), U, Mine"},
+		emulator.PostgreSQL: {
+			`CREATE TABLE "T" ("Id" bigint, "V" bigint, "Kind" text, PRIMARY KEY ("Kind", "Id"))`,
+			`CREATE TABLE "U" ("Id" bigint PRIMARY KEY, "V" bigint)`, `CREATE TABLE "X" ("Id" bigint PRIMARY KEY)`,
+			`CREATE TABLE "Mine" ("Id" bigint PRIMARY KEY)`, `CREATE CHANGE STREAM "` + testStream + `" FOR "T"("V"), "U", "Mine"`},
+	} {
+		f := newFixture(t, emulator.Options{}, dialect, ddl...)
+		got, err := recovery.KeyColumns(t.Context(), f.db, f.opt.Info, func(table string) bool { return table == "Mine" })
+		if want := map[string][]string{"T": {"Kind", "Id"}, "U": {"Id"}}; err != nil || !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%s: %v, %v", dialect, got, err)
+		}
+	}
 }

@@ -43,6 +43,20 @@ func (t *table) sortNames() {
 	}
 }
 
+// KeyColumns returns the names of the key columns, in their order, of the tables
+// that a change stream watches, by name of the table. Of those to ignore, or that
+// the client's role may not see, there is nothing.
+func KeyColumns(ctx context.Context, client *spanner.Client, info changestream.Info, ignore func(table string) bool) (map[string][]string, error) {
+	tables, err := catalog{client: client, info: info}.tables(ctx, ignore)
+	out := make(map[string][]string, len(tables))
+	for _, t := range tables {
+		for _, c := range t.columns[:t.keys] {
+			out[t.name] = append(out[t.name], c.name)
+		}
+	}
+	return out, err
+}
+
 // catalog reads what a change stream watches from the information schema.
 type catalog struct {
 	client *spanner.Client

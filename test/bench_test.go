@@ -94,9 +94,14 @@ func TestBench_InterruptGivesWhatThereIs(t *testing.T) {
 }
 
 func TestBench_RefusesWhatItDoesNotKnow(t *testing.T) {
-	for _, args := range [][]string{{"--only", "everything"}, {"--duration", "1ms"}, {"--svg", "/nowhere/at/all.svg"}, {"now"}} {
+	profile := filepath.Join(t.TempDir(), "cpu.pprof")
+	for _, args := range [][]string{{"--only", "everything"}, {"--duration", "1ms"}, {"--svg", "/nowhere/at/all.svg"}, {"now"},
+		{"--profile", "/nowhere/at/all.pprof"}, {"--only", "path", "--profile", profile}, {"--only", "path", "--rate", "1"}} {
 		if status, out, log := harness.Run(t, nil, append([]string{"bench"}, args...)...); status != 2 || out != "" || log == "" {
 			t.Errorf("%v: exit status %d, %q, %q", args, status, out, log)
 		}
+	}
+	if _, err := os.Stat(profile); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a profile that is not going to be written: %v", err)
 	}
 }

@@ -3,12 +3,14 @@ package test
 import (
 	"encoding/json"
 	"net"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 
 	"cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
 
+	"github.com/spancast/spancast/emulator"
 	"github.com/spancast/spancast/test/harness"
 	"github.com/spancast/spancast/test/spannerdb"
 )
@@ -134,17 +136,31 @@ func TestCommands_ThatOnlyPrint(t *testing.T) {
 	}
 }
 
+// bootstrapLast sees what the last line of admin bootstrap is without --watch.
+func bootstrapLast(t *testing.T, env map[string]string, want string) {
+	t.Helper()
+	status, stdout, stderr := harness.Run(t, env, "admin", "bootstrap")
+	if status != 0 || !strings.HasSuffix(stdout, "\n"+want+"\n") {
+		t.Errorf("exit status %d, the last line is not %q: %s%s", status, want, stdout, stderr)
+	}
+}
+
 func TestBootstrap_CanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	for dialect, code := range map[string]databasepb.DatabaseDialect{"googlesql": databasepb.DatabaseDialect_GOOGLE_STANDARD_SQL, "postgresql": databasepb.DatabaseDialect_POSTGRESQL} {
 		db := spannerdb.New(t, spannerdb.Host(t), code)
 		env := map[string]string{"SPANNER_EMULATOR_HOST": db.Host, "SPANCAST_DATABASE": db.Name, "SPANCAST_CHANGE_STREAM": "Mixed"}
+		ddl := map[string]string{"googlesql": "CREATE CHANGE STREAM `Mixed` FOR ALL", "postgresql": `CREATE CHANGE STREAM "Mixed" FOR ALL`}[dialect]
+		env["SPANCAST_METADATA_PREFIX"] = "Other"
+		bootstrapLast(t, env, "change stream Mixed does not exist yet; to create it: spancast admin bootstrap --watch ALL, or "+ddl)
+		delete(env, "SPANCAST_METADATA_PREFIX")
 		for _, want := range []struct{ created, exist int }{{4, 1}, {0, 5}} { // three tables and the stream; the database is there
 			status, stdout, stderr := harness.Run(t, env, "admin", "bootstrap", "--watch", "ALL")
 			if status != 0 || strings.Count(stdout, " created") != want.created || strings.Count(stdout, " exists") != want.exist {
 				t.Errorf("%s: exit status %d, %s%s", dialect, status, stdout, stderr)
 			}
 		}
+		bootstrapLast(t, env, "change stream Mixed exists")
 		if status, stdout, _ := harness.Run(t, env, "validate", "--http", "none", "--bind", "tcp://127.0.0.1:*"); status != 0 || strings.Contains(stdout, "FAIL") {
 			t.Errorf("%s: validate: %d\n%s", dialect, status, stdout)
 		}
@@ -180,6 +196,30 @@ func TestValidate_IsAChecklist(t *testing.T) {
 			t.Errorf("%s: %q, want %q", check, got[check], want)
 		}
 	}
+}
+
+// TestTopics_NameKeyColumnsThatNoTableHas: validate and the log say so, of a rule
+// that comes later too; everything goes on.
+func TestTopics_NameKeyColumnsThatNoTableHas(t *testing.T) {
+	t.Parallel()
+	s, dir := newShop(t, embedded(t, emulator.Options{}).Addr()), t.TempDir()
+	rules := write(t, dir, "rules.yaml", "rules: [{tables: [Users], topics: ['u/{key.Id}/', 'u/{key.UserId}/']}]")
+	env := s.with("SPANCAST_TOPIC", "{table}/{key.OrderId}/", "SPANCAST_TOPIC_RULES_FILE", rules)
+	status, stdout, _ := harness.Run(t, env, "validate", "--http", "none", "--bind", "tcp://127.0.0.1:*", "--recovery-bind", "none")
+	for _, want := range []string{"warn  topics +the default template, {table}/{key.OrderId}/: .* key column OrderId;", "warn  topics +rule 1, u/{key.UserId}/: .* key column UserId;"} {
+		if status != 0 || !regexp.MustCompile(want).MatchString(stdout) || strings.Count(stdout, " topics ") != 2 {
+			t.Errorf("exit status %d, %q is missing in\n%s", status, want, stdout)
+		}
+	}
+	replica := harness.Serve(t, env)
+	replica.Logged(`"WARNING".*names a key column.*"template":"{table}/{key.OrderId}/","column":"OrderId","from":"the default template"`)
+	replica.Logged(`"WARNING".*names a key column.*"template":"u/{key.UserId}/","column":"UserId","from":"rule 1"`)
+	write(t, dir, "rules.yaml", "rules: [{topic: 'all/{key.Nope}/'}]")
+	replica.Logged(`"WARNING".*names a key column.*"template":"all/{key.Nope}/","column":"Nope","from":"rule 1"`)
+	if strings.Contains(replica.Stderr(), `"column":"Id"`) {
+		t.Errorf("a column that is there is missed:\n%s", replica.Stderr())
+	}
+	replica.Stop()
 }
 
 func TestTail_CountsVerifiesAndEnds(t *testing.T) {

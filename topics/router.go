@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,34 @@ func (r *Router) FromRows() bool {
 	return r.template.fromRows() || slices.ContainsFunc(r.rules, func(rule Rule) bool {
 		return slices.ContainsFunc(rule.templates, (*Template).fromRows)
 	})
+}
+
+// A KeyColumn is a {key.NAME} of a template.
+type KeyColumn struct {
+	Template *Template
+	Rule     int // that has the template, from 1; 0: it is the default template
+	Name     string
+}
+
+// From says where the template stands.
+func (k KeyColumn) From() string {
+	if k.Rule == 0 {
+		return "the default template"
+	}
+	return fmt.Sprint("rule ", k.Rule)
+}
+
+// NoKeys lists those {key.NAME} that are always NULL: no table that their
+// template is for has such a key column. Keys are the names of the key columns of
+// every table; without any table, all are listed.
+func (r *Router) NoKeys(keys map[string][]string) []KeyColumn {
+	out := r.template.noKeys(0, func(string) bool { return true }, keys)
+	for i := range r.rules {
+		for _, t := range r.rules[i].templates {
+			out = append(out, t.noKeys(i+1, r.rules[i].isFor, keys)...)
+		}
+	}
+	return out
 }
 
 // Shown is a prefix for people to look at, who need not be allowed to see rows:

@@ -108,11 +108,13 @@ func (r *Rule) matches(table string, op changestream.ModType, changed func(colum
 	if len(r.ops) > 0 && !slices.Contains(r.ops, op) {
 		return false
 	}
-	if len(r.tables) > 0 && !slices.ContainsFunc(r.tables, func(glob string) bool {
+	return r.isFor(table) && (len(r.columns) == 0 || slices.ContainsFunc(r.columns, changed))
+}
+
+// isFor tells whether the rule matches changes of a table.
+func (r *Rule) isFor(table string) bool {
+	return len(r.tables) == 0 || slices.ContainsFunc(r.tables, func(glob string) bool {
 		ok, _ := path.Match(glob, table)
 		return ok
-	}) {
-		return false
-	}
-	return len(r.columns) == 0 || slices.ContainsFunc(r.columns, changed)
+	})
 }

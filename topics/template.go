@@ -88,6 +88,22 @@ func (t *Template) fromRows() bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.value.fromRow() })
 }
 
+// noKeys lists what Router.NoKeys does, of a template that is for some tables.
+func (t *Template) noKeys(rule int, isFor func(table string) bool, keys map[string][]string) []KeyColumn {
+	var out []KeyColumn
+	for _, s := range t.segments {
+		has := func(column string) bool { return strings.EqualFold(column, s.column) }
+		found := s.value != vKeyColumn
+		for table, columns := range keys {
+			found = found || isFor(table) && slices.ContainsFunc(columns, has)
+		}
+		if !found {
+			out = append(out, KeyColumn{Template: t, Rule: rule, Name: s.column})
+		}
+	}
+	return out
+}
+
 func parseSegment(s string) (segment, error) {
 	var seg segment
 	if s == "" {

@@ -55,6 +55,38 @@ func topicsOf(t testing.TB, r *Router, rec *changestream.DataChangeRecord, mod *
 	return out
 }
 
+// TestRouter_TellsWhichKeyColumnsNoTableHas that their template is for, in
+// whatever case they are written.
+func TestRouter_TellsWhichKeyColumnsNoTableHas(t *testing.T) {
+	rules, err := ParseRules([]byte(`rules:
+  - {tables: [Users], topic: "u/{key.OrderId}/"}
+  - {tables: ["sales.*"], ops: [DELETE], topics: ["{key.orderid}/", "x/{key.Line}/{key.Total}/"]}
+  - {tables: [Nowhere], topic: "n/{key.UserId}/"}
+  - {tables: [Tmp], drop: true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := New("d", "s", mustParse(t, "{table}/{key}/{key.UserId}/{key.Nope}-x/{tag}/"), rules)
+	list := func(keys map[string][]string) string {
+		var out []string
+		for _, k := range r.NoKeys(keys) {
+			out = append(out, fmt.Sprint(k.From(), " ", k.Template, " ", k.Name))
+		}
+		return strings.Join(out, "\n")
+	}
+	want := "the default template {table}/{key}/{key.UserId}/{key.Nope}-x/{tag}/ Nope\nrule 1 u/{key.OrderId}/ OrderId\n" +
+		"rule 2 x/{key.Line}/{key.Total}/ Total\nrule 3 n/{key.UserId}/ UserId"
+	if got := list(map[string][]string{"Users": {"UserId"}, "sales.Orders": {"OrderId", "Line"}}); got != want {
+		t.Errorf("%s", got)
+	}
+	if got := strings.Count(list(nil)+"\n", "\n"); got != 7 {
+		t.Errorf("%d key columns are named, not %d:\n%s", 7, got, list(nil))
+	}
+	if got := New("d", "s", mustParse(t, Default), nil).NoKeys(nil); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestRoute_ExamplesOfTheTemplates(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	for _, c := range []struct {

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -45,10 +46,25 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
+// found is what Find has found: asking gcloud takes a second of a processor.
+var found struct {
+	sync.Mutex
+	path string
+}
+
 // Find returns the path of the emulator's binary, or an error that wraps
-// ErrNotFound and says how to install it.
+// ErrNotFound and says how to install it. One that does not wrap it says that there
+// was no time to find out.
 func Find(ctx context.Context) (string, error) {
+	found.Lock()
+	defer found.Unlock()
+	if found.path != "" {
+		return found.path, nil
+	}
 	out, err := exec.CommandContext(ctx, "gcloud", "info", "--format=value(installation.sdk_root)").Output()
+	if err != nil && ctx.Err() != nil {
+		return "", fmt.Errorf("look for Google's emulator: gcloud info: %w", ctx.Err())
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w: gcloud: %v (install the Google Cloud SDK and its component cloud-spanner-emulator)", ErrNotFound, err)
 	}
@@ -56,6 +72,7 @@ func Find(ctx context.Context) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("%w: %v (gcloud components install cloud-spanner-emulator)", ErrNotFound, err)
 	}
+	found.path = path
 	return path, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -33,9 +34,33 @@ func TestStart_ListensAndEndsOnClose(t *testing.T) {
 	}
 }
 
+// forget makes Find ask again.
+func forget() {
+	found.Lock()
+	defer found.Unlock()
+	found.path = ""
+}
+
 func TestFind_SaysHowToInstall(t *testing.T) {
+	forget()
 	t.Setenv("PATH", t.TempDir())
 	if _, err := Find(context.Background()); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v, want ErrNotFound", err)
+	}
+}
+
+// On a busy machine gcloud takes long. That is not a machine without the emulator,
+// on which tests are left out.
+func TestFind_NoAnswerInTimeIsNotNotFound(t *testing.T) {
+	forget()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "gcloud"), []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := Find(ctx); err == nil || errors.Is(err, ErrNotFound) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
 	}
 }

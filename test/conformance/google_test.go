@@ -20,7 +20,7 @@ func googleServer(t *testing.T, o google.Options) conformance.Server {
 	if addr := os.Getenv("SPANNER_EMULATOR_HOST"); addr != "" {
 		return conformance.Server{Addr: addr, Kind: conformance.Google}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s, err := google.Start(ctx, o)
 	if errors.Is(err, google.ErrNotFound) {

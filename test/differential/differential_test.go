@@ -35,7 +35,7 @@ func setting(name string, dflt int) int {
 // servers starts both servers. Google's partitions live for the whole run.
 func servers(t *testing.T) (embedded, googles conformance.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	g, err := google.Start(ctx, google.Options{PartitionLife: 10 * time.Hour})
 	if errors.Is(err, google.ErrNotFound) {

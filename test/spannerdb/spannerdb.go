@@ -36,7 +36,7 @@ var shared = sync.OnceValues(func() (string, error) {
 	if host := os.Getenv("SPANNER_EMULATOR_HOST"); host != "" {
 		return host, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s, err := google.Start(ctx, google.Options{PartitionLife: PartitionLife})
 	if err != nil {
@@ -56,7 +56,7 @@ func Host(t testing.TB) string {
 // Own starts an emulator for this test alone.
 func Own(t testing.TB, o google.Options) *google.Server {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s, err := google.Start(ctx, o)
 	orSkip(t, "", err)
@@ -147,7 +147,7 @@ func (db *DB) DDL(t testing.TB, statements ...string) {
 	if len(statements) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for {
 		op, err := db.admin.UpdateDatabaseDdl(ctx, &databasepb.UpdateDatabaseDdlRequest{Database: db.Name, Statements: statements})

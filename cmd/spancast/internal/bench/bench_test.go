@@ -87,3 +87,23 @@ func TestOptions_SayEveryFault(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOptions_RefuseWhatWouldBeIgnored: flags of sections that are not measured.
+func TestOptions_RefuseWhatWouldBeIgnored(t *testing.T) {
+	for _, c := range []struct {
+		o     Options
+		fault string
+	}{
+		{Options{Only: []string{"path", "throughput"}, Rate: 100}, "--rate 100 is of the latency section, which is not measured: add --only latency"},
+		{Options{Only: []string{"path", "latency"}, Profile: "cpu"}, "--profile cpu is made after the throughput section, which is not measured: add --only throughput"},
+		{Options{Only: []string{"latency"}, Rate: 100}, ""},
+		{Options{Only: []string{"throughput"}, Profile: "cpu"}, ""},
+		{Options{Rate: 100, Profile: "cpu"}, ""},
+		{Options{Full: true, Rate: 100, Profile: "cpu"}, ""},
+	} {
+		c.o.Duration = time.Second
+		if err := c.o.Validate(); (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%+v: %v, want %q", c.o, err, c.fault)
+		}
+	}
+}

@@ -16,7 +16,7 @@ type Options struct {
 	Full     bool          // all sections, and all their rows
 	Duration time.Duration // of each measurement
 	Rate     int           // of the latency section, in changes a second; 0: parts of the top rate
-	Profile  io.Writer     // where a CPU profile of serve is written to; nil: nowhere
+	Profile  string        // file for a CPU profile of serve, made after the throughput section; empty: none
 	Progress io.Writer     // where to say what is being measured
 }
 
@@ -69,7 +69,18 @@ func (o *Options) Validate() error {
 	if o.Rate < 0 || o.Rate > 10_000_000 {
 		faults = append(faults, fmt.Errorf("--rate %d is not between 0 (parts of the top rate) and 10000000", o.Rate))
 	}
+	if o.Rate > 0 && !o.measures("latency") {
+		faults = append(faults, fmt.Errorf("--rate %d is of the latency section, which is not measured: add --only latency, or leave --rate out", o.Rate))
+	}
+	if o.Profile != "" && !o.measures("throughput") {
+		faults = append(faults, fmt.Errorf("--profile %s is made after the throughput section, which is not measured: add --only throughput, or leave --profile out", o.Profile))
+	}
 	return errors.Join(faults...)
+}
+
+// measures tells whether a section is one of those to run.
+func (o *Options) measures(name string) bool {
+	return slices.ContainsFunc(o.chosen(), func(s section) bool { return s.name == name })
 }
 
 // chosen are the sections to run.

@@ -42,6 +42,6 @@ func (r *run) profile() error {
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("profile of serve: %s", answer.Status)
 	}
-	_, err = io.Copy(r.opt.Profile, answer.Body)
+	_, err = io.Copy(r.cpu, answer.Body)
 	return err
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -15,20 +16,21 @@ const patience = 60 * time.Second
 type run struct {
 	ctx    context.Context
 	opt    Options
-	dir    string // for files of the processes
+	cpu    io.Writer // of opt.Profile
+	dir    string    // for files of the processes
 	report *Report
 	top    float64 // messages a second that one subscriber of 1 KB changes got; 0: not measured yet
 }
 
-// Run measures. It returns what was measured so far with an error, and when ctx
-// is done.
-func Run(ctx context.Context, o Options) (*Report, error) {
+// Run measures, and writes the profile that the options name to cpu. It returns
+// what was measured so far with an error, and when ctx is done.
+func Run(ctx context.Context, o Options, cpu io.Writer) (*Report, error) {
 	dir, err := os.MkdirTemp("", "spancast-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := &run{ctx: ctx, opt: o, dir: dir, report: newReport(o.Duration)}
+	r := &run{ctx: ctx, opt: o, cpu: cpu, dir: dir, report: newReport(o.Duration)}
 	defer func() { r.report.Took = time.Since(r.report.Began).Round(time.Second).String() }()
 	for _, s := range o.chosen() {
 		if err := s.run(r); err != nil {

@@ -81,7 +81,7 @@ func (r *run) throughput() error {
 			return fmt.Errorf("%v: %w", s, err)
 		}
 	}
-	if r.opt.Profile != nil {
+	if r.opt.Profile != "" {
 		return r.profile()
 	}
 	return nil

@@ -53,10 +53,13 @@ func Run(ctx context.Context, cfg *config.Loaded, o Options) error {
 	if err := o.createTables(ctx, cfg, metadata); err != nil {
 		return err
 	}
-	if o.Watch == "" {
-		return nil
+	switch {
+	case o.Watch != "":
+		return o.createStream(ctx, cfg, source)
+	case cfg.ChangeStream != "":
+		return o.lookForStream(ctx, cfg, source)
 	}
-	return o.createStream(ctx, cfg, source)
+	return nil
 }
 
 func (o *Options) say(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
@@ -196,6 +199,27 @@ func (o *Options) createStream(ctx context.Context, cfg *config.Loaded, t config
 		return err
 	}
 	o.say("change stream %s created for %s", cfg.ChangeStream, o.Watch)
+	return nil
+}
+
+// lookForStream says whether there is the change stream, which is not to be
+// created. Who runs this may have no rights in the source.
+func (o *Options) lookForStream(ctx context.Context, cfg *config.Loaded, t config.Target) error {
+	client, err := connect.Client(ctx, t, "")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	info, err := changestream.Describe(ctx, client, cfg.ChangeStream)
+	switch {
+	case err == nil:
+		o.say("change stream %s exists", info.Stream)
+	case changestream.CauseOf(err) == changestream.NoStream:
+		o.say("change stream %s does not exist yet; to create it: spancast admin bootstrap --watch ALL, or %s",
+			cfg.ChangeStream, StreamDDL(cfg.ChangeStream, "ALL", info.Dialect, o.Mutable))
+	default:
+		o.say("whether change stream %s exists is not known: %v", cfg.ChangeStream, err)
+	}
 	return nil
 }
 

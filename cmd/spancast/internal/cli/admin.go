@@ -34,9 +34,10 @@ func newBootstrap(cfg *config.Loaded) *cobra.Command {
 		Use:   "bootstrap",
 		Short: "Create the metadata tables, and if asked the change stream",
 		Long: "Creates the metadata tables where they are missing; with --watch the change stream too; on an\n" +
-			"emulator also the instance and the database. What exists is left as it is, but for columns\n" +
-			"that tables of an earlier version lack, so the command can be run again. With --print nothing is created: the statements are printed, and the grants\n" +
-			"that a database role needs.",
+			"emulator also the instance and the database. Without --watch it says whether there is the change\n" +
+			"stream. What exists is left as it is, but for columns that tables of an earlier version lack, so\n" +
+			"the command can be run again. With --print nothing is created: the statements are printed, and\n" +
+			"the grants that a database role needs.",
 		Example: "  spancast admin bootstrap --watch ALL\n  spancast admin bootstrap --watch 'Orders(Status, Total), Users' --print",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -15,7 +15,7 @@ import (
 func newBench() *cobra.Command {
 	o := bench.Options{Duration: 2 * time.Second}
 	var asJSON bool
-	var picture, profile string
+	var picture string
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure the speed of this machine",
@@ -41,15 +41,12 @@ func newBench() *cobra.Command {
 				return err
 			}
 			defer svg.Close()
-			cpu, err := newFile("--profile", profile)
+			cpu, err := newFile("--profile", o.Profile)
 			if err != nil {
 				return err
 			}
 			defer cpu.Close()
-			if cpu != nil {
-				o.Profile = cpu
-			}
-			report, err := bench.Run(cmd.Context(), o)
+			report, err := bench.Run(cmd.Context(), o, cpu)
 			if report != nil {
 				err = errors.Join(err, writeReport(cmd, report, asJSON, svg))
 			}
@@ -64,7 +61,7 @@ func newBench() *cobra.Command {
 	f.IntVar(&o.Rate, "rate", 0, "changes a second of the latency section, instead of parts of the top rate")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	f.StringVar(&picture, "svg", "", "file for a picture of it")
-	f.StringVar(&profile, "profile", "", "file for a CPU profile of serve at the top rate, for go tool pprof and go build -pgo; with the throughput section")
+	f.StringVar(&o.Profile, "profile", "", "file for a CPU profile of serve at the top rate, for go tool pprof and go build -pgo; with the throughput section")
 	return cmd
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spancast/spancast/changestream"
-	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/connect"
 	"github.com/spancast/spancast/cmd/spancast/internal/fleet"
@@ -112,7 +111,7 @@ func (c choice) of(f fleet.Fleet, table string) ([]fleet.Partition, error) {
 	var out []fleet.Partition
 	for _, p := range f.Partitions {
 		meant := c.all || c.replica != "" && p.Owner == c.replica || slices.Contains(c.partitions, p.Partition)
-		if meant && p.Owner != "" && p.Owner != checkpoint.Released {
+		if meant && p.Owner != "" && p.Owner != changestream.Released {
 			out = append(out, p)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spancast/spancast/changestream"
-	"github.com/spancast/spancast/checkpoint"
 )
 
 // A Fleet is all replicas of a change stream and what they do.
@@ -151,7 +150,7 @@ func (f *Fleet) complain() {
 	for _, p := range f.Partitions {
 		switch {
 		case p.State != string(changestream.Running):
-		case p.Owner == checkpoint.Released && p.LeaseLeft > 0:
+		case p.Owner == changestream.Released && p.LeaseLeft > 0:
 			say("partition %s was released and can be taken in %s", p.Partition, Duration(p.LeaseLeft))
 		case p.LeaseLeft <= 0:
 			say("partition %s is read by nobody, at %s", p.Partition, Time(p.Position))

@@ -13,6 +13,7 @@ import (
 	"github.com/spancast/spancast/checkpoint"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/connect"
+	"github.com/spancast/spancast/topics"
 )
 
 // Status is how a check came out.
@@ -53,6 +54,7 @@ func Check(ctx context.Context, cfg *config.Loaded, offline bool) []CheckResult 
 		return c.results
 	}
 	c.stream(ctx)
+	c.topics(ctx)
 	c.tables(ctx)
 	c.listen()
 	if c.source != nil {
@@ -100,6 +102,25 @@ func (c *checker) stream(ctx context.Context) {
 	c.add("reading", fmt.Sprintf("the stream has %d partitions now", partitions), err)
 	if c.info.WatchesAll && c.cfg.Metadata().Database == c.cfg.Database {
 		c.note("metadata placement", Warn, "the stream watches ALL of the database that has the metadata tables; their changes are left out, but are read: SPANCAST_METADATA_DATABASE spares that")
+	}
+}
+
+// topics looks for what topic templates name and no table has.
+func (c *checker) topics(ctx context.Context) {
+	if c.info.Stream == "" {
+		c.note("topics", Skipped, "needs the change stream")
+		return
+	}
+	_, rules, err := openRules(c.cfg)
+	var missing []topics.KeyColumn
+	if err == nil {
+		missing, err = noKeys(ctx, c.cfg, c.source, c.info, newRouter(c.cfg, c.info, rules))
+	}
+	for _, k := range missing {
+		c.note("topics", Warn, fmt.Sprintf("%s, %s: no table that it is for and that can be seen has a key column %s; {key.%s} is NULL in every topic", k.From(), k.Template, k.Name, k.Name))
+	}
+	if len(missing) == 0 {
+		c.add("topics", "templates and rules, as far as tables can be seen", err)
 	}
 }
 

@@ -22,7 +22,7 @@ func (s *Service) openRecovery(context.Context) (err error) {
 	o.Bind, o.Epoch, o.Linger = s.cfg.RecoveryBind, s.replica.Epoch, linger
 	o.Info, o.Dial, o.Role, o.Client = s.info, connect.Dialer(s.cfg.Source()), s.cfg.DatabaseRole, s.source
 	o.Gate, o.QueryWindow, o.Heartbeat = s.cfg.Source().PlainText, s.cfg.QueryWindow, s.cfg.Heartbeat
-	o.Router, o.NewBody, o.BodyFormat, o.Ignore = s.router.Load, s.newBody(), string(s.cfg.Format), s.ownTable()
+	o.Router, o.NewBody, o.BodyFormat, o.Ignore = s.router.Load, s.newBody(), string(s.cfg.Format), ownTable(s.cfg)
 	o.Access, o.Hello, o.Log = s.gate, func() message.HelloBody { return s.hello("") }, s.log
 	o.Ended = s.recovered
 	if s.recovery, err = recovery.New(o); err != nil {

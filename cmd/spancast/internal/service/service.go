@@ -135,11 +135,11 @@ func (s *Service) tables() *checkpoint.Spanner {
 
 // ownTable tells whether a table of the source is one of the metadata tables: a
 // stream FOR ALL would watch them too, and every checkpoint would be a change.
-func (s *Service) ownTable() func(string) bool {
-	if s.cfg.Metadata().Database != s.cfg.Database {
+func ownTable(cfg *config.Loaded) func(string) bool {
+	if cfg.Metadata().Database != cfg.Database {
 		return func(string) bool { return false }
 	}
-	own := checkpoint.TablesOf(string(s.cfg.MetadataPrefix))
+	own := checkpoint.TablesOf(string(cfg.MetadataPrefix))
 	return func(table string) bool { return table == own.Partitions || table == own.Replicas || table == own.Keys }
 }
 
@@ -148,7 +148,7 @@ func (s *Service) openPublisher(context.Context) (err error) {
 		Epoch: s.replica.Epoch, Bind: s.cfg.Bind, Connect: s.cfg.Connect, Audiences: s.audiences(), Gate: s.gate, Credentials: s.credentials(), IOThreads: s.cfg.IOThreads, SendHWM: s.cfg.SendHWM,
 		Slow: publisher.SlowPolicy(s.cfg.SlowSubscriber), BlockTimeout: s.cfg.BlockTimeout, Heartbeat: s.cfg.ZMTPHeartbeat,
 		MaxBuffer: int64(s.cfg.MaxBuffer), ResolvedInterval: s.cfg.ResolvedInterval, Linger: linger, RequireSubscriber: s.cfg.RequireSubscriber,
-		Router: s.router.Load, NewBody: s.newBody(), Ignore: s.ownTable(),
+		Router: s.router.Load, NewBody: s.newBody(), Ignore: ownTable(s.cfg),
 		Resolved: func() (time.Time, time.Time) { s.beats.publisher.beat(); return s.stream.Resolved() },
 		Hello:    func() message.HelloBody { return s.hello("") }, Log: s.log, Trace: s.telemetry.Tracer(), Observe: s.telemetry.Published,
 	})

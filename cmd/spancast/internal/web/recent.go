@@ -101,6 +101,7 @@ func advice(message string, detail []string) string {
 		{"cannot read the partitions table", "Leases run out while the tables cannot be reached. Check Spanner, the network and SPANCAST_METADATA_DATABASE."},
 		{"cannot save positions", "Leases run out while the tables cannot be written. Check Spanner, the network and SPANCAST_METADATA_DATABASE."},
 		{"lost a partition to another replica", "Nothing is lost: the new owner publishes it. If it happens often, replicas are paused or starved: give them CPU, or raise SPANCAST_LEASE."},
+		{"lost a partition to spancast admin", "Nothing is to be done: replicas take what an operator has released or reset when the old lease has run out."},
 		{"a lease ran out before", "Nothing is lost: the next owner publishes it. If it happens often, give the replicas CPU, or raise SPANCAST_LEASE."},
 		{"query failed, trying again", "It is tried again for ever. If it lasts, check Spanner's health and quotas."},
 		{"query ended early again", "Spanner ended a query without naming children; it is read on from there. If it goes on, report it with the position."},
