@@ -190,9 +190,10 @@ func (w *world) scrape(url string) (stop func()) {
 	return func() { close(end); <-done }
 }
 
-// bare measures libzmq alone with the same frames and subscribers.
-func (w *world) bare(frames [][]byte, ioThreads int) (*measured, error) {
-	q := part.Request{Frames: frames, Sockets: w.shape.subscribers, Prefixes: []string{""}, Filler: w.shape.filler, Keys: w.sender, IOThreads: ioThreads}
+// bare measures libzmq alone with the same frames and subscribers, at a rate in
+// messages a second; 0: as fast as it goes.
+func (w *world) bare(frames [][]byte, ioThreads, rate int) (*measured, error) {
+	q := part.Request{Frames: frames, Sockets: w.shape.subscribers, Prefixes: []string{""}, Filler: w.shape.filler, Keys: w.sender, IOThreads: ioThreads, Rate: rate}
 	sender, err := w.part(part.Bare, q)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ func (r *run) row(t *Table, name string, s shape) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	r.say("%s: %s, bare libzmq", t.Name, name)
-	bare, err := r.bareOf(s, frames)
+	bare, err := r.bareOf(s, frames, 0)
 	if err != nil {
 		return fmt.Errorf("%s: bare libzmq: %w", name, err)
 	}

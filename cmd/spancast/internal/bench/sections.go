@@ -97,7 +97,7 @@ func (r *run) throughputOf(t *Table, s shape) error {
 		r.top = ours.rate
 	}
 	r.say("throughput: %v, bare libzmq", s)
-	bare, err := r.bareOf(s, frames)
+	bare, err := r.bareOf(s, frames, 0)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (r *run) publishedOf(s shape, rate int) (*measured, [][]byte, error) {
 }
 
 // bareOf measures bare libzmq in a world of its own.
-func (r *run) bareOf(s shape, frames [][]byte) (*measured, error) {
+func (r *run) bareOf(s shape, frames [][]byte, rate int) (*measured, error) {
 	w, err := r.world(s)
 	if err != nil {
 		return nil, err
@@ -135,20 +135,34 @@ func (r *run) bareOf(s shape, frames [][]byte) (*measured, error) {
 	if err := w.secure(map[string]string{}); err != nil {
 		return nil, err
 	}
-	return w.bare(frames, 1)
+	return w.bare(frames, 1, rate)
 }
 
-// latency measures from commit to subscriber.
+// latency measures from commit to subscriber, beside bare libzmq at the same rate,
+// from send to subscriber.
 func (r *run) latency() error {
-	t := r.table("latency", "Commit to subscriber, 1 KB, by the commit timestamp",
-		Column{"rate_per_s", "rate", PerSecond, false}, Column{"p50_ns", "p50", Nanos, true}, Column{"p99_ns", "p99", Nanos, true}, Column{"p999_ns", "p99.9", Nanos, true})
+	t := r.table("latency", "Commit to subscriber, 1 KB, by the commit timestamp, which 64 changes share; beside bare libzmq, send to subscriber",
+		Column{"rate_per_s", "rate", PerSecond, false}, Column{"p50_ns", "p50", Nanos, true}, Column{"p99_ns", "p99", Nanos, true}, Column{"p999_ns", "p99.9", Nanos, true},
+		Column{"bare_p50_ns", "bare p50", Nanos, true}, Column{"bare_p99_ns", "bare p99", Nanos, true}, Column{"bare_p999_ns", "bare p99.9", Nanos, true})
 	at := func(rate int, name string) error {
 		r.say("latency: at %s", name)
-		m, _, err := r.publishedOf(kilobyte, rate)
-		if err == nil {
-			t.add(name, m.rate, percentile(m.latency, 0.5), percentile(m.latency, 0.99), percentile(m.latency, 0.999))
+		m, frames, err := r.publishedOf(kilobyte, rate)
+		if err != nil {
+			return err
 		}
-		return err
+		r.say("latency: at %s, bare libzmq", name)
+		bare, err := r.bareOf(kilobyte, frames, rate)
+		if err != nil {
+			return err
+		}
+		figures := []float64{m.rate}
+		for _, of := range []*measured{m, bare} {
+			for _, p := range []float64{0.5, 0.99, 0.999} {
+				figures = append(figures, percentile(of.latency, p))
+			}
+		}
+		t.add(name, figures...)
+		return nil
 	}
 	if r.opt.Rate > 0 {
 		return at(r.opt.Rate, grouped(float64(r.opt.Rate))+"/s")

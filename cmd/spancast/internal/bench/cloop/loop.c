@@ -130,9 +130,48 @@ int await(sender *s, int n)
 	return n > 0 ? -1 : 0;
 }
 
+static void put_digits(char *s, int n, int64_t v)
+{
+	while (n--) {
+		s[n] = '0' + v % 10;
+		v /= 10;
+	}
+}
+
+/* stamp writes the time of day where count_latency reads it. */
+static void stamp(char *header, size_t size)
+{
+	struct timespec now;
+	if (size < 30)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	put_digits(header + 11, 2, now.tv_sec / 3600 % 24);
+	put_digits(header + 14, 2, now.tv_sec / 60 % 60);
+	put_digits(header + 17, 2, now.tv_sec % 60);
+	put_digits(header + 20, 9, now.tv_nsec);
+}
+
+/* pace waits until the next burst is due. */
+static void pace(const sender *s, const struct timespec *began)
+{
+	const int64_t second = INT64_C(1000000000);
+	struct timespec due = *began;
+	due.tv_sec += s->messages / s->rate;
+	due.tv_nsec += s->messages % s->rate * second / s->rate;
+	due.tv_sec += due.tv_nsec / second;
+	due.tv_nsec %= second;
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+}
+
 void send_all(sender *s)
 {
+	struct timespec began;
+	clock_gettime(CLOCK_MONOTONIC, &began);
 	while (!load(&s->stop)) {
+		if (s->rate > 0 && s->messages % BURST == 0) {
+			pace(s, &began);
+			stamp(s->frames[1], s->lengths[1]);
+		}
 		for (int i = 0; i < 3; i++) {
 			int flags = i < 2 ? ZMQ_SNDMORE : 0;
 			while (zmq_send(s->socket, s->frames[i], s->lengths[i], flags) < 0) {

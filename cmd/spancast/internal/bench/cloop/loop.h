@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Latencies are counted in buckets: 16 to every doubling of nanoseconds. */
-enum { BUCKETS = 64 * 16, SAMPLE = 1 << 20 };
+enum { BUCKETS = 64 * 16, SAMPLE = 1 << 20, BURST = 64 };
 
 /* A receiver: SUB sockets of one thread. Everything but the configuration is
  * read by others while it runs. */
@@ -29,13 +29,15 @@ typedef struct {
 
 void receive(receiver *r);
 
-/* A sender: one XPUB socket and one message, sent over and over. */
+/* A sender: one XPUB socket and one message, sent over and over: as fast as it goes,
+ * or so many a second, BURST at a time, with the time in their header. */
 typedef struct {
 	void *socket;
 	int stop;
 	int error;
+	int64_t rate; /* 0: as fast as it goes */
 	uint64_t messages;
-	const char *frames[3];
+	char *frames[3];
 	size_t lengths[3];
 } sender;
 

@@ -11,7 +11,7 @@ import (
 func TestLoops_CountWhatIsSent(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		frames := [][]byte{[]byte("Changes/INSERT/"), []byte("2026-11-20T09:54:00.123456000Z/x/0/0 e 1 {}"), []byte(strings.Repeat("x", 1000))}
-		s, err := NewSender("tcp://127.0.0.1:*", 1, frames, Keys{})
+		s, err := NewSender("tcp://127.0.0.1:*", 1, 0, frames, Keys{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,4 +51,48 @@ func TestLoops_CountWhatIsSent(t *testing.T) {
 		r.Close()
 		s.Close()
 	}
+}
+
+// TestLoops_PaceAndStamp: at a rate, headers have the time at which they are sent.
+func TestLoops_PaceAndStamp(t *testing.T) {
+	frames := [][]byte{[]byte("Changes/INSERT/"), []byte("2026-11-20T09:54:00.123456000Z/x/0/0 e 1 {}"), []byte("x")}
+	const rate = 20000
+	s, err := NewSender("tcp://127.0.0.1:*", 1, rate, frames, Keys{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReceiver(s.Endpoint(), 1, []string{""}, Keys{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	began := time.Now()
+	go func() { ended <- s.Run(1) }()
+	go func() { ended <- r.Run() }()
+	for r.Counts().Messages < rate/4 && time.Since(began) < time.Minute {
+		time.Sleep(time.Millisecond)
+	}
+	took := time.Since(began)
+	s.Stop()
+	r.Stop()
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	c := r.Counts()
+	if c.Messages < rate/4 || took < time.Second/5 {
+		t.Errorf("%d messages in %s", c.Messages, took)
+	}
+	late := uint64(0)
+	for bucket, n := range c.Latency {
+		if bucket >= 36*16 { // 69 s and more: the time that was there before
+			late += n
+		}
+	}
+	if late > 0 {
+		t.Errorf("%d of %d messages do not say when they were sent", late, c.Messages)
+	}
+	r.Close()
+	s.Close()
 }

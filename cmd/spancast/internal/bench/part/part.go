@@ -42,6 +42,7 @@ type Request struct {
 	Keys      cloop.Keys
 	Frames    [][]byte // of the message that bare libzmq sends
 	IOThreads int
+	Rate      int // of bare libzmq, in messages a second; 0: as fast as it goes
 
 	Address  string // of Spanner
 	Database string

@@ -36,7 +36,7 @@ type bare struct {
 }
 
 func newBare(q *Request) (worker, error) {
-	s, err := cloop.NewSender("tcp://127.0.0.1:*", q.IOThreads, q.Frames, q.Keys)
+	s, err := cloop.NewSender("tcp://127.0.0.1:*", q.IOThreads, q.Rate, q.Frames, q.Keys)
 	return &bare{s, q.Sockets * (len(q.Prefixes) + q.Filler)}, err
 }
 
