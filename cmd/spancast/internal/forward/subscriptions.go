@@ -2,6 +2,7 @@ package forward
 
 import (
 	"fmt"
+	"time"
 
 	zmq "github.com/pebbe/zmq4"
 
@@ -41,12 +42,12 @@ func (f *Forwarder) news(prefix string, on bool, identity string) bool {
 	switch {
 	case on:
 		f.stats.Subscriptions.Add(1)
-		f.wanted.On(prefix, identity)
+		f.wanted.Note(&access.Subscription{Prefix: prefix, On: true, Identity: identity}, time.Now())
 		return before == 0
 	case before == 0:
 		return false
 	}
 	f.stats.Subscriptions.Add(-1)
-	f.wanted.Off(prefix, identity)
+	f.wanted.Note(&access.Subscription{Prefix: prefix, Identity: identity}, time.Now())
 	return before == 1
 }
