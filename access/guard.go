@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
@@ -25,6 +26,8 @@ type Guard struct {
 	stop   chan struct{}
 	broken chan error // a way for tests to make it fail
 	done   chan struct{}
+
+	welcomed uint64 // connections that were let in
 }
 
 const (
@@ -101,7 +104,8 @@ func (w *Guard) answer() error {
 	status, text, user := w.decide(frames)
 	properties := ""
 	if status == "200" {
-		properties = property(PropertyKey, PublicKey(frames[8]).String())
+		w.welcomed++
+		properties = property(PropertyKey, PublicKey(frames[8]).String()) + property(propertyConnection, strconv.FormatUint(w.welcomed, 10))
 	}
 	_, err = w.z.SendMessage(frames[0], "", zapVersion, frames[3], status, text, user, properties)
 	return err

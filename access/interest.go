@@ -1,18 +1,20 @@
 package access
 
 import (
+	"hash/maphash"
 	"log/slog"
 	"time"
 )
 
-// An Interest is what the subscriptions to one socket ask for, and what that
-// takes of the memory. libzmq bounds neither. It is for one goroutine.
+// An Interest is what the subscriptions to one socket ask for, whose they are, and
+// what that takes of the memory. libzmq bounds none of it. It is for one goroutine.
 type Interest struct {
-	limit    int64
-	prefixes map[string]int   // subscriptions to each
-	weight   int64            // an estimate of the bytes that they take
-	by       map[string]int64 // the same of each identity; when it disconnects libzmq does not tell whose subscriptions end, so this only grows
-	reported bool             // that it is too much
+	limit       int64
+	prefixes    map[string]int      // subscriptions to each
+	weight      int64               // an estimate of the bytes that they take
+	connections map[int]*Connection // by descriptor; those that have ended stay until they are looked at, or the next one has it
+	seed        maphash.Seed
+	reported    bool // that it is too much
 }
 
 // DefaultInterest is the bound of a socket, in bytes. It is enough for some
@@ -35,37 +37,42 @@ func NewInterest(limit int64) *Interest {
 	if limit == 0 {
 		limit = DefaultInterest
 	}
-	return &Interest{limit: limit, prefixes: make(map[string]int), by: make(map[string]int64)}
+	return &Interest{limit: limit, prefixes: make(map[string]int), connections: make(map[int]*Connection), seed: maphash.MakeSeed()}
 }
 
-// On adds a subscription.
-func (i *Interest) On(prefix, identity string) {
-	w := int64(weightOfEntry)
-	if i.prefixes[prefix] == 0 {
-		w += int64(len(prefix)) * weightOfByte
+// Note notes a subscription that began or ended. It is news unless it says again
+// what is known: libzmq passes on what is asked for twice over one connection, or
+// taken back without having been asked for, and tells of its end once for each
+// prefix. So nobody's count is more than what he asks for, nor less than others do.
+func (i *Interest) Note(s *Subscription, now time.Time) (news bool) {
+	c := i.connectionOf(s, now)
+	if c != nil && !c.note(s, maphash.String(i.seed, s.Prefix)) {
+		return false
 	}
-	i.prefixes[prefix]++
+	n := i.prefixes[s.Prefix]
+	if n == 0 && !s.On {
+		return false
+	}
+	w := int64(weightOfEntry)
+	if n == 0 || n == 1 && !s.On {
+		w += int64(len(s.Prefix)) * weightOfByte
+	}
+	if !s.On {
+		w = -w
+	}
 	i.weight += w
-	i.by[identity] += w
-}
-
-// Off takes a subscription back. Identity is empty when its owner has gone.
-func (i *Interest) Off(prefix, identity string) {
-	n := i.prefixes[prefix]
-	if n == 0 {
-		return
+	if c != nil {
+		c.weight += w
 	}
-	w := int64(weightOfEntry)
-	if n == 1 {
-		w += int64(len(prefix)) * weightOfByte
-		delete(i.prefixes, prefix)
-	} else {
-		i.prefixes[prefix] = n - 1
+	switch {
+	case s.On:
+		i.prefixes[s.Prefix] = n + 1
+	case n == 1:
+		delete(i.prefixes, s.Prefix)
+	default:
+		i.prefixes[s.Prefix] = n - 1
 	}
-	i.weight -= w
-	if identity != "" {
-		i.by[identity] -= w
-	}
+	return true
 }
 
 // Of is the number of subscriptions to a prefix.
@@ -75,10 +82,16 @@ func (i *Interest) Of(prefix string) int { return i.prefixes[prefix] }
 // is too much from here on is so anew.
 func (i *Interest) Settled() { i.reported = false }
 
-// greediest is the identity that has asked for most.
+// greediest is the identity that has asked for most, of those who are there.
 func (i *Interest) greediest() (identity string) {
+	by := make(map[string]int64)
+	for fd, c := range i.connections {
+		if !c.ended(fd) {
+			by[c.Identity] += c.weight
+		}
+	}
 	most := int64(-1)
-	for name, w := range i.by {
+	for name, w := range by {
 		if w > most {
 			identity, most = name, w
 		}
@@ -96,7 +109,9 @@ func (l *Listener) Curb(i *Interest, log *slog.Logger) {
 	who := i.greediest()
 	log.Error("too many subscriptions; whoever has most of them has to go, and is refused for a while", "domain", l.domain,
 		"identity", who, "prefixes", len(i.prefixes), "bytes", i.weight, "for", banTime)
-	clear(i.by) // everybody is about to connect again
+	for _, c := range i.connections {
+		c.weight = 0 // everybody is about to connect again
+	}
 	if l.gate != nil && who != "" {
 		l.gate.Ban(who, banTime)
 	}

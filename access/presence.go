@@ -46,8 +46,9 @@ func (p *presence) gone() bool {
 // RecvBytesWithMetadata.
 const (
 	PropertyIdentity   = "User-Id"
-	PropertyKey        = "Spancast-Key" // the client's public key
-	PropertyDescriptor = "__fd"         // libzmq's own: the descriptor of the connection
+	PropertyKey        = "Spancast-Key"        // the client's public key
+	PropertyDescriptor = "__fd"                // libzmq's own: the descriptor of the connection
+	propertyConnection = "Spancast-Connection" // a number, of which no other connection to the Guard's sockets has the same
 )
 
 // A Link is a connection: our descriptor, and the peer's address and port. The
@@ -72,26 +73,36 @@ func LinkOf(properties map[string]string) Link {
 // Ended tells whether the connection has certainly ended.
 func (l Link) Ended() bool { return l.peer != "" && descriptor.Peer(l.fd) != l.peer }
 
-// SeenWith is Seen with the properties of a message.
+// SeenWith notes over which connection a message of a key came, by its properties,
+// so that it is known when that has ended. Without it a grant that ends has
+// everybody connect again, even if its owner has left long before.
 func (g *Gate) SeenWith(d Domain, properties map[string]string) {
-	key, err := ParsePublicKey(properties[PropertyKey])
-	fd, bad := strconv.Atoi(properties[PropertyDescriptor])
-	if err == nil && bad == nil {
-		g.Seen(d, key, fd)
+	g.seen(d, properties[PropertyKey], properties[PropertyDescriptor])
+}
+
+// SeenBy does the same by a subscription. Without a gate there is nothing to note.
+func (g *Gate) SeenBy(d Domain, s *Subscription) {
+	if g != nil && s.Key != "" {
+		g.seen(d, s.Key, s.Descriptor)
 	}
 }
 
-// Seen notes over which connection a message of a key came, so that it is known
-// when that has ended. Without it a grant that ends has everybody connect again,
-// even if its owner has left long before.
-func (g *Gate) Seen(d Domain, key PublicKey, fd int) {
+func (g *Gate) seen(d Domain, key, number string) {
+	k, err := ParsePublicKey(key)
+	if err != nil {
+		return
+	}
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return
+	}
 	address := descriptor.Peer(fd)
 	if address == "" {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p := g.admitted[d][key]; p != nil && len(p.peers) < maxPeers {
+	if p := g.admitted[d][k]; p != nil && len(p.peers) < maxPeers {
 		p.peers[address] = fd
 	}
 }

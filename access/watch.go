@@ -22,18 +22,20 @@ type Sources struct {
 	Reloaded func(error)
 }
 
-// Watch looks at the sources every interval until ctx is done, puts what is new
-// in force and ends what has ended. What cannot be read leaves the old in force,
-// and is logged when it begins.
+// Watch looks at the sources until ctx is done, puts what is new in force, within
+// an interval, and ends what has ended. What cannot be read leaves the old in
+// force, and is logged when it begins.
 func (g *Gate) Watch(ctx context.Context, interval time.Duration, s Sources) {
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(interval / 2) // files count when they are the same at two looks
 	defer tick.Stop()
 	silent := false // the table cannot be read, and that was said
-	for {
+	for look := 0; ; look++ {
 		follow(g, s, s.Policy, "the new access file is not used, the old one stays in force", func(p *Policy) { g.apply(p, s.Changed) })
 		follow(g, s, s.Keys, "the new server keys are not used, the old ones stay", g.applyKeys)
 		follow(g, s, s.Forwarders, "the new keys of forwarders are not used, the old ones stay", g.applyForwarders)
-		silent = g.rereadEnrolled(ctx, s, silent)
+		if look%2 == 0 {
+			silent = g.rereadEnrolled(ctx, s, silent)
+		}
 		g.Check()
 		select {
 		case <-ctx.Done():

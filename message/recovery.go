@@ -136,7 +136,7 @@ type ErrorBody struct {
 const (
 	BadRequest  = "bad_request" // the request is wrong; Message says what
 	Denied      = "denied"      // the client may not have it
-	TooMany     = "too_many"    // more requests than a client, or all of them, may have waiting
+	TooMany     = "too_many"    // more requests than a client, an identity, or all of them, may have waiting
 	Canceled    = "canceled"    // by the client
 	NoCredit    = "no_credit"   // the client granted nothing for too long
 	Interrupted = "interrupted" // the server is ending, or cannot read on; ask again, here or elsewhere

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/message"
 )
@@ -61,37 +62,41 @@ const (
 // read reads what subscribers have asked for, and returns what is to be answered.
 func (o *owner) read(out *outlet, began time.Time) (asked map[string]bool, err error) {
 	for n := 0; n < maxAnswers || time.Since(began) < readTime; n++ {
-		s, ok, err := out.socket.subscription()
+		s, came, err := access.ReceiveSubscription(out.socket.z)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
+		if !came {
 			out.interest.Settled()
 			break
 		}
-		news := out.crowd.note(s, began)
-		if !s.on {
-			if news && out.interest.Of(s.prefix) > 0 {
-				o.asked.note(s.prefix, false)
-				o.stats.Subscriptions.Add(-1)
-				out.interest.Off(s.prefix, s.identity)
-			}
+		if s == nil {
 			continue
 		}
-		if news {
-			o.asked.note(s.prefix, true)
-			o.stats.Subscriptions.Add(1)
-			out.interest.On(s.prefix, s.identity)
+		if out.interest.Note(s, began) {
+			o.asked.note(s.Prefix, s.On)
+			o.stats.Subscriptions.Add(step(s.On))
+		}
+		if !s.On {
+			continue
 		}
 		out.see(s)
 		if asked == nil {
 			asked = make(map[string]bool)
 		}
 		if len(asked) < maxAnswers {
-			asked[s.prefix] = true
+			asked[s.Prefix] = true
 		}
 	}
 	return asked, nil
+}
+
+// step is by how much a subscription that began or ended changes their number.
+func step(on bool) int64 {
+	if on {
+		return 1
+	}
+	return -1
 }
 
 func (o *owner) answer(out *outlet, prefix string) error {

@@ -125,7 +125,7 @@ const (
 // there is no room, and the message is for nobody.
 func (s *socket) makeRoom(size int, proceed func() bool) (ok bool, err error) {
 	b := s.ballast
-	if b.waiting() > b.limit/2 {
+	if b.waiting() > b.limit/4 {
 		b.peers.observe(time.Now())
 	}
 	if b.fits(size) {
@@ -155,7 +155,8 @@ func (s *socket) makeRoom(size int, proceed func() bool) (ok bool, err error) {
 	return false, nil
 }
 
-// await waits for room, and lets the socket notice who has gone.
+// await waits for room, looks who takes what, and lets the socket notice who has
+// gone.
 func (s *socket) await(size int, patience time.Duration, proceed func() bool) (ok bool, err error) {
 	for until := time.Now().Add(patience); time.Now().Before(until) && !s.hurry(); {
 		if !proceed() {
@@ -167,6 +168,7 @@ func (s *socket) await(size int, patience time.Duration, proceed func() bool) (o
 		if s.ballast.fits(size) {
 			return true, nil
 		}
+		s.ballast.peers.observe(time.Now())
 		time.Sleep(roomEvery)
 	}
 	return false, nil

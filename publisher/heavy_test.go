@@ -143,28 +143,68 @@ func TestSlowest_IsWhoTakesLeastOfWhatWaits(t *testing.T) {
 		return descriptor.Ends{Remote: netip.AddrPortFrom(netip.Addr{}, port)}
 	}
 	a, b, c := to(1), to(2), to(3)
-	then := map[descriptor.Ends]traffic{a: {taken: 100, waiting: 50}, b: {taken: 100, waiting: 50}, c: {taken: 100}}
+	of := func(taken, waiting int64) traffic {
+		return traffic{Traffic: descriptor.Traffic{Taken: taken, Waiting: waiting}}
+	}
+	type all = map[descriptor.Ends]traffic
+	then := sample{traffic: all{a: of(100, 50), b: of(100, 50), c: of(100, 0)}}
+	none := descriptor.Ends{}
 	for name, test := range map[string]struct {
-		now  map[descriptor.Ends]traffic
+		now  all
 		want descriptor.Ends
 	}{
-		"one takes nothing":          {map[descriptor.Ends]traffic{a: {taken: 100, waiting: 50}, b: {taken: 900, waiting: 50}}, a},
-		"one alone takes nothing":    {map[descriptor.Ends]traffic{a: {taken: 100, waiting: 50}}, a},
-		"one takes little":           {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 200, waiting: 50}}, b},
-		"as little as another":       {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 800, waiting: 50}}, descriptor.Ends{}},
-		"nothing waits for it":       {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, b: {taken: 100}}, descriptor.Ends{}},
-		"nothing waited for it":      {map[descriptor.Ends]traffic{a: {taken: 900, waiting: 50}, c: {taken: 100, waiting: 50}}, descriptor.Ends{}},
-		"less than one that is done": {map[descriptor.Ends]traffic{a: {taken: 300, waiting: 50}, c: {taken: 900}}, a},
+		"one takes nothing":          {all{a: of(100, 50), b: of(900, 50)}, a},
+		"one alone takes nothing":    {all{a: of(100, 50)}, a},
+		"one takes little":           {all{a: of(900, 50), b: of(200, 50)}, b},
+		"as little as another":       {all{a: of(900, 50), b: of(800, 50)}, none},
+		"nothing waits for it":       {all{a: of(900, 50), b: of(100, 0)}, none},
+		"nothing waited for it":      {all{a: of(900, 50), c: of(100, 50)}, none},
+		"less than one that is done": {all{a: of(300, 50), c: of(900, 0)}, a},
 	} {
 		var want []descriptor.Ends
-		if test.want != (descriptor.Ends{}) {
+		if test.want != none {
 			want = []descriptor.Ends{test.want}
 		}
-		if got := slowest(sample{traffic: then}, sample{traffic: test.now}); !slices.Equal(got, want) {
+		if got := slowest([]sample{then, {traffic: test.now}}); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
-	if got := slowest(sample{traffic: then}, sample{traffic: then}); len(got) != 2 {
+	if got := slowest([]sample{then, then}); len(got) != 2 {
 		t.Errorf("two take nothing: %v", got)
+	}
+	if got := slowest([]sample{then}); len(got) != 0 {
+		t.Errorf("nobody has had the time to take anything: %v", got)
+	}
+	done := sample{traffic: all{a: of(100, 0), b: of(100, 50)}}
+	if got := slowest([]sample{then, done, then}); !slices.Equal(got, []descriptor.Ends{b}) {
+		t.Errorf("one had taken everything in between: %v", got)
+	}
+}
+
+// TestPeers_AreJudgedOverSeveralRoundTrips: the longer the way, the longer the time,
+// and not without a sample that is old enough.
+func TestPeers_AreJudgedOverSeveralRoundTrips(t *testing.T) {
+	now := time.Now()
+	for way, want := range map[time.Duration]time.Duration{0: over, 100 * time.Millisecond: over, 300 * time.Millisecond: 900 * time.Millisecond, time.Minute: sampleFor} {
+		s := sample{traffic: map[descriptor.Ends]traffic{
+			{}: {Traffic: descriptor.Traffic{Waiting: 1, Way: way}},
+			{Local: netip.AddrPortFrom(netip.Addr{}, 1)}: {Traffic: descriptor.Traffic{Way: time.Hour}}, // for whom nothing waits
+		}}
+		if got := s.over(); got != want {
+			t.Errorf("%s away: judged over %s, want %s", way, got, want)
+		}
+	}
+	p := newPeers(discard)
+	for i := range 30 {
+		if at, wait := now.Add(time.Duration(i)*sampleEvery), max(0, over-time.Duration(i)*sampleEvery); max(0, p.unripe(at)) != wait {
+			t.Errorf("sample %d: to wait %s, want %s", i, p.unripe(at), wait)
+		}
+	}
+	last := now.Add(29 * sampleEvery)
+	if n := len(p.latest); n != int(over/sampleEvery)+1 || len(p.since(last.Add(-over))) != n || len(p.since(last.Add(-over-1))) != 0 {
+		t.Errorf("%d samples, %d for the time", n, len(p.since(last.Add(-over))))
+	}
+	if wait := p.unripe(last.Add(sampleFor + 1)); wait != over || len(p.latest) != 1 {
+		t.Errorf("after a pause: %s, %d samples", wait, len(p.latest))
 	}
 }

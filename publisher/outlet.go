@@ -1,7 +1,6 @@
 package publisher
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/spancast/spancast/access"
@@ -22,7 +21,6 @@ type outlet struct {
 	counters *counters
 	schemas  *announcements
 	interest *access.Interest
-	crowd    crowd
 	epoch    []byte
 
 	directory string // of the last hello
@@ -45,7 +43,7 @@ type plan struct {
 
 func newOutlet(o *Options, a Audience) *outlet {
 	return &outlet{opt: o, audience: a, epoch: []byte(o.Epoch), counters: newCounters(), schemas: newAnnouncements(),
-		interest: access.NewInterest(o.MaxInterest), crowd: make(crowd), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
+		interest: access.NewInterest(o.MaxInterest), prefixes: a.Topics, plans: make(map[*topics.Route]plan)}
 }
 
 // domain is where those who connect are let into.
@@ -57,16 +55,9 @@ func (o *outlet) domain() access.Domain {
 }
 
 // see notes over which connection a subscription came.
-func (o *outlet) see(s subscription) {
-	o.socket.ballast.peers.note(s.fd, s.address)
-	if o.opt.Gate == nil || s.key == "" {
-		return
-	}
-	key, err := access.ParsePublicKey(s.key)
-	fd, bad := strconv.Atoi(s.fd)
-	if err == nil && bad == nil {
-		o.opt.Gate.Seen(o.domain(), key, fd)
-	}
+func (o *outlet) see(s *access.Subscription) {
+	o.socket.ballast.peers.note(s.Descriptor, s.Address)
+	o.opt.Gate.SeenBy(o.domain(), s)
 }
 
 // show changes what the audience sees.

@@ -17,9 +17,8 @@ import (
 type peers struct {
 	log    *slog.Logger
 	known  map[int]descriptor.Ends // by descriptor
-	past   sample
-	recent sample
-	ended  uint64 // connections
+	latest []sample                // the oldest first
+	ended  uint64                  // connections
 }
 
 // A sample is what the kernel says of all connections at one time.
@@ -28,18 +27,24 @@ type sample struct {
 	traffic map[descriptor.Ends]traffic
 }
 
-// traffic is how many bytes a peer has acknowledged, and how many wait in the
-// kernel for him to do so.
+// traffic is how a connection fares.
 type traffic struct {
-	fd             int
-	taken, waiting int64
+	fd int
+	descriptor.Traffic
 }
 
 const (
 	// maxKnown bounds the connections that are known.
 	maxKnown = 100_000
-	// sampleAge is over which time it is looked how much a peer takes.
-	sampleAge = 100 * time.Millisecond
+	// sampleEvery is the least time between two samples.
+	sampleEvery = 100 * time.Millisecond
+	// over is over which time it is looked how much a peer takes, if none has a
+	// long way: what comes over one is acknowledged in bursts, with nothing
+	// between. ways is how many of the longest way the time is, and sampleFor the
+	// most that it is.
+	over      = 500 * time.Millisecond
+	ways      = 3
+	sampleFor = 2 * time.Second
 )
 
 func newPeers(log *slog.Logger) *peers { return &peers{log: log, known: make(map[int]descriptor.Ends)} }
@@ -58,32 +63,48 @@ func (p *peers) note(number, address string) {
 
 // observe takes a sample, if the latest one is not of just now.
 func (p *peers) observe(now time.Time) {
-	if now.Sub(p.recent.at) >= sampleAge {
-		p.past, p.recent = p.recent, p.take(now)
+	if n := len(p.latest); n > 0 {
+		switch age := now.Sub(p.latest[n-1].at); {
+		case age < sampleEvery:
+			return
+		case age > sampleFor: // nothing is known of the time between
+			p.latest = nil
+		}
+	}
+	s := p.take(now)
+	p.latest = append(p.latest, s)
+	for len(p.latest) > 1 && now.Sub(p.latest[1].at) >= s.over() { // the first is not needed
+		p.latest = p.latest[1:]
 	}
 }
 
 // unripe is how long to wait until there is a sample that is old enough.
 func (p *peers) unripe(now time.Time) time.Duration {
-	if p.recent.at.IsZero() {
-		p.recent = p.take(now)
+	p.observe(now)
+	return p.latest[len(p.latest)-1].over() - now.Sub(p.latest[0].at)
+}
+
+// over is over which time these connections are to be looked at.
+func (s sample) over() time.Duration {
+	longest := time.Duration(0)
+	for _, t := range s.traffic {
+		if t.Waiting > 0 {
+			longest = max(longest, t.Way)
+		}
 	}
-	if p.past.at.IsZero() {
-		return sampleAge - now.Sub(p.recent.at)
-	}
-	return 0
+	return min(max(over, ways*longest), sampleFor)
 }
 
 // take takes a sample, and forgets connections that have ended.
 func (p *peers) take(now time.Time) sample {
 	s := sample{at: now, traffic: make(map[descriptor.Ends]traffic, len(p.known))}
 	for fd, e := range p.known {
-		taken, waiting, ok := descriptor.Traffic(fd, e)
+		now, ok := descriptor.TrafficOf(fd, e)
 		if !ok {
 			delete(p.known, fd)
 			continue
 		}
-		s.traffic[e] = traffic{fd, taken, waiting}
+		s.traffic[e] = traffic{fd, now}
 	}
 	return s
 }
@@ -92,14 +113,8 @@ func (p *peers) take(now time.Time) sample {
 // more: one, or as many as may be of those that take nothing at all. It tells
 // whether there are such.
 func (p *peers) cut(most int) bool {
-	then, now := p.past, p.take(time.Now())
-	if then.at.IsZero() || p.recent.at.Before(now.at.Add(-sampleAge)) {
-		then = p.recent
-	}
-	if now.at.Sub(p.recent.at) >= sampleAge { // who took something at first may have stopped
-		p.past, p.recent = p.recent, now
-	}
-	slow := slowest(then, now)
+	now := p.take(time.Now())
+	slow := slowest(append(p.since(now.at.Add(-now.over())), now))
 	for _, e := range slow[:min(len(slow), most)] {
 		fd := now.traffic[e].fd
 		delete(p.known, fd)
@@ -111,23 +126,39 @@ func (p *peers) cut(most int) bool {
 	return len(slow) > 0
 }
 
+// since are the samples from the last before a time on; none if there is none so
+// old.
+func (p *peers) since(at time.Time) []sample {
+	n := 0
+	for n < len(p.latest) && !p.latest[n].at.After(at) {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	return slices.Clone(p.latest[n-1:])
+}
+
 // slowest finds the peers that have taken nothing of what waited for them all the
 // time or, if there are none, the one that has taken least. It finds none if all
-// are as slow: then none of them is to blame.
-func slowest(then, now sample) (slow []descriptor.Ends) {
+// are as slow: then none of them is to blame; nor if there is one sample only.
+func slowest(samples []sample) (slow []descriptor.Ends) {
 	type pace struct {
 		descriptor.Ends
 		taken int64
 	}
+	then, now := samples[0], samples[len(samples)-1]
 	var held []pace // those for whom something waits
 	fast := int64(0)
 	for e, t := range now.traffic {
 		before, ok := then.traffic[e]
-		if ok && before.waiting > 0 && t.waiting > 0 {
-			held = append(held, pace{e, t.taken - before.taken})
-			fast = max(fast, t.taken-before.taken)
-		} else if ok && t.waiting == 0 {
-			fast = max(fast, t.taken-before.taken)
+		if !ok {
+			continue
+		}
+		taken := t.Taken - before.Taken
+		fast = max(fast, taken)
+		if len(samples) > 1 && !slices.ContainsFunc(samples, func(s sample) bool { return s.traffic[e].Waiting == 0 }) {
+			held = append(held, pace{e, taken})
 		}
 	}
 	slices.SortFunc(held, func(a, b pace) int { return cmp.Compare(a.taken, b.taken) })

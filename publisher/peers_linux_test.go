@@ -44,11 +44,11 @@ func stalled(t *testing.T, many int) *peers {
 func TestCut_EndsMoreAtATime(t *testing.T) {
 	p := stalled(t, 8)
 	still := func(a, b sample) bool {
-		return len(a.traffic) == 8 && maps.EqualFunc(a.traffic, b.traffic, func(x, y traffic) bool { return x == y && x.waiting > 0 })
+		return len(a.traffic) == 8 && maps.EqualFunc(a.traffic, b.traffic, func(x, y traffic) bool { return x.Taken == y.Taken && x.Waiting > 0 })
 	}
 	waitFor(t, "all to take nothing any more", func() bool {
-		p.past, p.recent = p.recent, p.take(time.Now())
-		return still(p.past, p.recent)
+		unripe := p.unripe(time.Now())
+		return unripe <= 0 && still(p.latest[0], p.latest[len(p.latest)-1])
 	})
 	var ended []uint64
 	for most := 1; p.cut(most); most *= 2 {

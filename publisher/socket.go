@@ -195,40 +195,10 @@ func (s *socket) refresh(now time.Time) error {
 	return s.setWait(patience)
 }
 
-// propertyAddress is libzmq's own: the address of the peer, without port.
-const propertyAddress = "Peer-Address"
-
-// A subscription that began or ended.
-type subscription struct {
-	prefix   string
-	on       bool
-	identity string // of whom; empty without CURVE, and when it ended with its connection
-	key      string
-	fd       string // of the connection
-	address  string // of the peer, without port
-}
-
-// subscription reads the next change of subscriptions, without waiting.
-func (s *socket) subscription() (sub subscription, ok bool, err error) {
-	for {
-		b, properties, err := s.z.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor, propertyAddress)
-		if err != nil {
-			if isFull(err) {
-				return sub, false, nil
-			}
-			return sub, false, fmt.Errorf("receive subscriptions: %w", err)
-		}
-		if len(b) > 0 && b[0] <= 1 {
-			return subscription{prefix: string(b[1:]), on: b[0] == 1, identity: properties[access.PropertyIdentity],
-				key: properties[access.PropertyKey], fd: properties[access.PropertyDescriptor], address: properties[propertyAddress]}, true, nil
-		}
-	}
-}
-
 // settle lets the socket notice who has gone.
 func (s *socket) settle() {
 	for {
-		if _, ok, err := s.subscription(); !ok || err != nil {
+		if _, came, err := access.ReceiveSubscription(s.z); !came || err != nil {
 			return
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spancast/spancast/internal/descriptor"
 	"github.com/spancast/spancast/message"
 )
 
@@ -24,6 +25,19 @@ type AudienceCount struct {
 	Name        string // empty if there is only one
 	Subscribers int
 	Dropped     uint64
+}
+
+// A Subscriber is a connection over which somebody subscribed.
+type Subscriber struct {
+	Audience string // empty if there is only one
+	Identity string // empty without CURVE
+	Peer     string // address and port
+	Since    time.Time
+	Prefixes []string
+	More     int // prefixes besides
+	// Unsent is how many bytes the system holds that the subscriber's machine
+	// has not taken; much of it for long means that it is too slow.
+	Unsent int
 }
 
 // A LevelCount is a level of the topic tree and the number of changes under it
@@ -68,8 +82,8 @@ func (o *owner) survey(now time.Time) {
 		for prefix, l := range out.counters.levels {
 			counts[prefix] = max(counts[prefix], l.count)
 		}
-		s.Subscribers = append(s.Subscribers, out.crowd.look(out.audience.Name)...)
-		s.Audiences = append(s.Audiences, AudienceCount{Name: out.audience.Name, Subscribers: len(out.crowd), Dropped: out.socket.dropped})
+		s.Subscribers = append(s.Subscribers, out.subscribers()...)
+		s.Audiences = append(s.Audiences, AudienceCount{Name: out.audience.Name, Subscribers: out.interest.Connected(), Dropped: out.socket.dropped})
 	}
 	if o.opt.Router().FromRows() {
 		s.Subscriptions = o.hideRows(s.Subscriptions)
@@ -87,6 +101,18 @@ func (o *owner) survey(now time.Time) {
 	})
 	s.Levels = s.Levels[:min(len(s.Levels), maxSurvey)]
 	o.surveyed.Store(s)
+}
+
+// subscribers are those who are there, the ones for whom most is waiting first.
+func (o *outlet) subscribers() (out []Subscriber) {
+	for fd, c := range o.interest.Connections() {
+		out = append(out, Subscriber{Audience: o.audience.Name, Identity: c.Identity, Peer: c.Peer, Since: c.Since,
+			Prefixes: slices.Clone(c.Prefixes), More: c.More(), Unsent: descriptor.Unsent(fd)})
+	}
+	slices.SortFunc(out, func(a, b Subscriber) int {
+		return cmp.Or(cmp.Compare(b.Unsent, a.Unsent), cmp.Compare(a.Identity, b.Identity), a.Since.Compare(b.Since), cmp.Compare(a.Peer, b.Peer))
+	})
+	return out[:min(len(out), maxSurvey)]
 }
 
 // hidden stands for what is below the counted levels: it is made of row data,

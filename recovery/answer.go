@@ -22,6 +22,7 @@ type worker interface {
 // It is the owner's, but for its feed.
 type answer struct {
 	client string // routing id
+	party  string // whose it is: an identity, or a client when nobody is known by one
 	link   access.Link
 	id     string
 	open   bool // a replay without end

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -81,7 +82,7 @@ func (o *owner) accept(m received, id string) (*answer, error) {
 	if o.find(client, id) != nil {
 		return nil, badRequest("the id is that of an answer that has not ended")
 	}
-	a := &answer{client: client, link: m.link, id: id, asked: Asked{Identity: m.identity}, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
+	a := &answer{client: client, party: cmp.Or(m.identity, client), link: m.link, id: id, asked: Asked{Identity: m.identity}, feed: newFeed(o.opt.MaxBuffer, o.socket.wake, &o.stats.Buffered)}
 	var err error
 	if string(m.frames[0]) == message.CommandReplay {
 		err = o.acceptReplay(a, m.identity, text)
@@ -93,6 +94,9 @@ func (o *owner) accept(m received, id string) (*answer, error) {
 	}
 	if len(o.line.waiting[client]) >= o.opt.WaitingEach {
 		return nil, &requestError{message.TooMany, fmt.Sprintf("a client may have %d requests in line", o.opt.WaitingEach)}
+	}
+	if o.line.of(a.party) >= most(o.opt.Waiting) {
+		return nil, &requestError{message.TooMany, fmt.Sprintf("an identity may have %d requests in line", most(o.opt.Waiting))}
 	}
 	if o.line.len >= o.opt.Waiting {
 		return nil, &requestError{message.TooMany, fmt.Sprintf("%d requests are in line, and there is no room for more", o.line.len)}

@@ -44,6 +44,8 @@ type Options struct {
 	// the socket. May be nil.
 	Ended func(Ended)
 
+	// Of Running, Following and Waiting one identity has three quarters at most.
+
 	Running     int           // answers that are worked on at once; those that are live, or wait for credit, not counted
 	Following   int           // replays without end at once
 	Waiting     int           // requests in line

@@ -1,6 +1,8 @@
 package recovery
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/spancast/spancast/message"
@@ -28,26 +30,40 @@ func (a *answer) parked(now time.Time) time.Duration {
 
 // A census counts the answers that have begun.
 type census struct {
-	working   int // not live, not parked
-	parked    int
-	following int            // without end, live or not
+	working   tally // not live, not parked
+	parked    tally
+	following tally          // without end, live or not
 	each      map[string]int // by client, not live
+}
+
+// A tally counts answers, all and by party.
+type tally struct {
+	all int
+	of  map[string]int
+}
+
+func (t *tally) add(a *answer) {
+	if t.of == nil {
+		t.of = make(map[string]int)
+	}
+	t.all++
+	t.of[a.party]++
 }
 
 func (o *owner) census(now time.Time) census {
 	c := census{each: make(map[string]int)}
 	for _, a := range o.running {
 		if a.open {
-			c.following++
+			c.following.add(a)
 		}
 		if a.live.Load() {
 			continue
 		}
 		c.each[a.client]++
 		if a.parked(now) >= parkAfter {
-			c.parked++
+			c.parked.add(a)
 		} else {
-			c.working++
+			c.working.add(a)
 		}
 	}
 	return c
@@ -58,20 +74,23 @@ func (o *owner) begin() {
 	now := time.Now()
 	for o.line.len > 0 {
 		c := o.census(now)
-		if c.working >= o.opt.Running {
+		if c.working.all >= o.opt.Running {
 			return
 		}
-		if c.parked >= maxParked*o.opt.Running {
+		if c.parked.all >= maxParked*o.opt.Running {
 			o.evict(now, parkAfter, func(a *answer) bool { return !a.live.Load() })
 			return // its place is free when its worker has ended
 		}
 		full := false
 		a := o.line.next(func(a *answer) bool {
-			if a.open && c.following >= o.opt.Following {
+			if a.open && c.following.all >= o.opt.Following {
 				full = true
 				return false
 			}
-			return c.each[a.client] < o.share()
+			if a.open && c.following.of[a.party] >= most(o.opt.Following) {
+				return false
+			}
+			return c.each[a.client] < o.share() && c.working.of[a.party] < most(o.opt.Running)
 		})
 		if a == nil {
 			if full {
@@ -88,17 +107,26 @@ func (o *owner) begin() {
 // that are live not counted.
 func (o *owner) share() int { return (o.opt.Running + 1) / 2 }
 
+// most is how many of a number of places one party may have: some stay for the
+// others, however many clients it has.
+func most(places int) int { return places - places/4 }
+
 // evict lets the answer go that was parked longest, of a kind and for at least
-// some time.
+// some time, of those of the party that has most such.
 func (o *owner) evict(now time.Time, least time.Duration, of func(*answer) bool) {
-	var longest *answer
+	var parked []*answer
+	var count tally
 	for _, a := range o.running {
-		if of(a) && a.parked(now) >= least && (longest == nil || a.parked(now) > longest.parked(now)) {
-			longest = a
+		if of(a) && a.parked(now) >= least {
+			parked = append(parked, a)
+			count.add(a)
 		}
 	}
-	if longest != nil {
-		o.stats.Dropped.Add(1)
-		longest.stop(refusal(message.NoCredit, "nothing was granted, or read, for a while, and others wait"))
+	if len(parked) == 0 {
+		return
 	}
+	o.stats.Dropped.Add(1)
+	slices.MaxFunc(parked, func(a, b *answer) int {
+		return cmp.Or(cmp.Compare(count.of[a.party], count.of[b.party]), cmp.Compare(a.parked(now), b.parked(now)))
+	}).stop(refusal(message.NoCredit, "nothing was granted, or read, for a while, and others wait"))
 }

@@ -16,11 +16,11 @@ func OpenRules(path string) (*RulesFile, []Rule, error) {
 	return &RulesFile{f}, rules, err
 }
 
-// Watch looks at the file every interval and, when it has changed, calls f with
-// the new rules or with what is wrong with them; in that case the old ones are
-// to stay in force.
+// Watch looks at the file and, within an interval after it has changed, calls f
+// with the new rules or with what is wrong with them; in that case the old ones
+// are to stay in force.
 func (r *RulesFile) Watch(ctx context.Context, interval time.Duration, f func([]Rule, error)) {
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(interval / 2) // it counts when it is the same at two looks
 	defer tick.Stop()
 	for {
 		select {

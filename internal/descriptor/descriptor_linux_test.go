@@ -64,15 +64,15 @@ func TestTraffic_IsWhatTheOtherEndTakes(t *testing.T) {
 		end.CloseWrite()
 	}()
 	wait.Until(t, "much waits", func() bool {
-		_, waiting, ok := descriptor.Traffic(fd, e)
-		return ok && waiting > 0 && descriptor.Unsent(fd) > 0
+		now, ok := descriptor.TrafficOf(fd, e)
+		return ok && now.Waiting > 0 && descriptor.Unsent(fd) > 0
 	})
 	if n, err := io.Copy(io.Discard, other); n != size || err != nil {
 		t.Fatal(n, err)
 	}
 	wait.Until(t, "all is taken", func() bool {
-		taken, waiting, ok := descriptor.Traffic(fd, e)
-		return ok && taken >= size && waiting == 0 && descriptor.Unsent(fd) == 0
+		now, ok := descriptor.TrafficOf(fd, e)
+		return ok && now.Taken >= size && now.Waiting == 0 && now.Way > 0 && descriptor.Unsent(fd) == 0
 	})
 }
 
@@ -81,7 +81,7 @@ func TestShut_EndsThatConnectionAndNoOther(t *testing.T) {
 	fd, _, other := pair(t)
 	another, _, _ := pair(t)
 	e, _ := descriptor.EndsOf(fd)
-	if _, _, ok := descriptor.Traffic(another, e); ok || descriptor.Shut(another, e) {
+	if _, ok := descriptor.TrafficOf(another, e); ok || descriptor.Shut(another, e) {
 		t.Error("a descriptor of another connection is taken for this one")
 	}
 	if !descriptor.Shut(fd, e) {

@@ -1,6 +1,10 @@
 package descriptor
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // Unsent is the number of bytes that the system holds for the other end of a
 // connection and that it has not taken yet, 0 when that is not known.
@@ -12,19 +16,18 @@ func Unsent(fd int) int {
 	return n
 }
 
-// Traffic is how many bytes the other end of a connection has acknowledged, and
-// how many the system holds for it that it has not; not ok if it has ended.
-func Traffic(fd int, e Ends) (taken, waiting int64, ok bool) {
+// TrafficOf is that of a connection; not ok if it has ended.
+func TrafficOf(fd int, e Ends) (t Traffic, ok bool) {
 	ok = pinned(fd, e, func(pin int) error {
 		info, err := unix.GetsockoptTCPInfo(pin, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
 			return err
 		}
 		unsent, err := unix.IoctlGetInt(pin, unix.SIOCOUTQ)
-		taken, waiting = int64(info.Bytes_acked), int64(unsent)
+		t = Traffic{int64(info.Bytes_acked), int64(unsent), time.Duration(info.Rtt) * time.Microsecond}
 		return err
 	})
-	return taken, waiting, ok
+	return t, ok
 }
 
 // Shut ends a connection, both ways. Its descriptor stays libzmq's, which

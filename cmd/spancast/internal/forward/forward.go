@@ -59,7 +59,8 @@ type Forwarder struct {
 	listeners [2]*access.Listener // of in and out
 	stats     Stats
 	wanted    *access.Interest
-	messages  int64 // of this round
+	swept     time.Time // when connections that had ended were last forgotten
+	messages  int64     // of this round
 	bytes     int64
 }
 
@@ -75,6 +76,8 @@ const (
 	burst = 1000
 	// wait is how long the loop waits for something to do.
 	wait = 100 * time.Millisecond
+	// sweepEvery is how often connections that have ended are forgotten.
+	sweepEvery = time.Second
 )
 
 // Open binds both sockets.
@@ -134,10 +137,11 @@ func (f *Forwarder) Run(ctx context.Context) error {
 		if _, err := poller.Poll(wait); err != nil && !zsock.IsNothing(err) {
 			return fmt.Errorf("wait for messages: %w", err)
 		}
-		if err := f.tend(time.Now()); err != nil {
+		now := time.Now()
+		if err := f.tend(now); err != nil {
 			return err
 		}
-		if err := f.subscriptions(); err != nil {
+		if err := f.subscriptions(now); err != nil {
 			return err
 		}
 		if err := f.forward(); err != nil {
@@ -149,6 +153,11 @@ func (f *Forwarder) Run(ctx context.Context) error {
 
 // tend keeps both sides open as they should be.
 func (f *Forwarder) tend(now time.Time) error {
+	if now.Sub(f.swept) >= sweepEvery {
+		f.swept = now
+		for range f.wanted.Connections() {
+		}
+	}
 	f.listeners[1].Curb(f.wanted, f.opt.Log)
 	for _, l := range f.listeners {
 		if err := l.Tend(now); err != nil {

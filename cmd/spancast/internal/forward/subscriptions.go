@@ -2,33 +2,36 @@ package forward
 
 import (
 	"fmt"
-
-	zmq "github.com/pebbe/zmq4"
+	"time"
 
 	"github.com/spancast/spancast/access"
-	"github.com/spancast/spancast/internal/zsock"
 )
 
 // subscriptions tells publishers what subscribers want: each prefix once, when
 // the first wants it, and when the last does not any more. So a publisher that
-// counts its subscribers counts right.
-func (f *Forwarder) subscriptions() error {
+// counts its subscribers counts right, and nobody takes from others what they want.
+func (f *Forwarder) subscriptions(now time.Time) error {
 	for range burst {
-		b, properties, err := f.out.RecvBytesWithMetadata(zmq.DONTWAIT, access.PropertyIdentity, access.PropertyKey, access.PropertyDescriptor)
+		s, came, err := access.ReceiveSubscription(f.out)
 		if err != nil {
-			if zsock.IsNothing(err) {
-				f.wanted.Settled()
-				return nil
-			}
-			return fmt.Errorf("receive subscriptions: %w", err)
+			return err
 		}
-		if f.opt.Gate != nil && properties[access.PropertyKey] != "" {
-			f.opt.Gate.SeenWith(access.AudienceDomain(f.opt.Audience), properties)
+		if !came {
+			f.wanted.Settled()
+			return nil
 		}
-		if len(b) == 0 || b[0] > 1 || !f.news(string(b[1:]), b[0] == 1, properties[access.PropertyIdentity]) {
+		if s == nil {
 			continue
 		}
-		if _, err := f.in.SendBytes(b, 0); err != nil {
+		f.opt.Gate.SeenBy(access.AudienceDomain(f.opt.Audience), s)
+		if !f.news(s, now) {
+			continue
+		}
+		frame := append([]byte{0}, s.Prefix...)
+		if s.On {
+			frame[0] = 1
+		}
+		if _, err := f.in.SendBytes(frame, 0); err != nil {
 			return fmt.Errorf("pass a subscription on: %w", err)
 		}
 	}
@@ -36,17 +39,15 @@ func (f *Forwarder) subscriptions() error {
 }
 
 // news notes a change, and tells whether publishers should know of it.
-func (f *Forwarder) news(prefix string, on bool, identity string) bool {
-	before := f.wanted.Of(prefix)
+func (f *Forwarder) news(s *access.Subscription, now time.Time) bool {
+	before := f.wanted.Of(s.Prefix)
 	switch {
-	case on:
-		f.stats.Subscriptions.Add(1)
-		f.wanted.On(prefix, identity)
-		return before == 0
-	case before == 0:
+	case !f.wanted.Note(s, now):
 		return false
+	case s.On:
+		f.stats.Subscriptions.Add(1)
+		return before == 0
 	}
 	f.stats.Subscriptions.Add(-1)
-	f.wanted.Off(prefix, identity)
 	return before == 1
 }

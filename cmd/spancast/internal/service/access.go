@@ -13,7 +13,7 @@ import (
 	"github.com/spancast/spancast/publisher"
 )
 
-// accessInterval is how often keys and grants are looked at.
+// accessInterval is how long new keys and grants take at most to be in force.
 const accessInterval = 2 * time.Second
 
 func (s *Service) openGate(context.Context) (err error) {

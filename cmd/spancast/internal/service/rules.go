@@ -13,7 +13,7 @@ import (
 	"github.com/spancast/spancast/topics"
 )
 
-// rulesInterval is how often the rules file is looked at.
+// rulesInterval is how long new rules take at most to be in force.
 const rulesInterval = 2 * time.Second
 
 func (s *Service) openTopics(context.Context) error {

@@ -57,18 +57,26 @@ func TestVerifier_TellsWhatTheSubscriberShouldHaveLeftOut(t *testing.T) {
 	}
 }
 
-// TestVerifier_OrderWithinATransaction is that of records, then of mods.
+// TestVerifier_OrderWithinATransaction is that of records, then of mods. Sequences
+// are text: digits, of any number, or what Google's emulator writes.
 func TestVerifier_OrderWithinATransaction(t *testing.T) {
-	v := NewVerifier()
-	at := func(sequence string, mod int) *subscriber.Change {
-		return parsed(t, "Orders/UPDATE/", fmt.Sprintf(`2026-11-20T09:54:00.000000000Z/tx/%s/%d %s 1/1/1 {"table":"Orders","op":"UPDATE"}`, sequence, mod, epoch), `{"keys":{"Id":"1"}}`)
-	}
-	if got := see(v, at("00000000", 0), at("00000000", 2), at("00000009", 0), at("00000010", 1)); got != "" {
-		t.Errorf("found %q in what is as it should be", got)
-	}
-	for _, c := range []*subscriber.Change{at("00000009", 5), at("00000010", 0)} {
-		if got := see(v, c); !strings.HasPrefix(got, "out of order") {
-			t.Errorf("%s: found %q", c.Header.Version, got)
+	for _, sequences := range [][3]string{
+		{"00000000", "00000009", "00000010"},
+		{"999", "1000", "1000012389"},
+		{"00000000000000009999", "18446744073709551615", "18446744073709551616"},
+		{"00000000000000ff-00000000", "00000000000000ff-00000001", "0000000000000100-00000000"},
+	} {
+		v := NewVerifier()
+		at := func(sequence string, mod int) *subscriber.Change {
+			return parsed(t, "Orders/UPDATE/", fmt.Sprintf(`2026-11-20T09:54:00.000000000Z/tx/%s/%d %s 1/1/1 {"table":"Orders","op":"UPDATE"}`, sequence, mod, epoch), `{"keys":{"Id":"1"}}`)
+		}
+		if got := see(v, at(sequences[0], 0), at(sequences[0], 2), at(sequences[1], 0), at(sequences[2], 1)); got != "" {
+			t.Errorf("%q: found %q in what is as it should be", sequences, got)
+		}
+		for _, c := range []*subscriber.Change{at(sequences[1], 5), at(sequences[2], 0)} {
+			if got := see(v, c); !strings.HasPrefix(got, "out of order") {
+				t.Errorf("%s: found %q", c.Header.Version, got)
+			}
 		}
 	}
 }

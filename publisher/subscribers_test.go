@@ -2,12 +2,9 @@ package publisher
 
 import (
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spancast/spancast/access"
 	"github.com/spancast/spancast/changestream"
@@ -64,29 +61,4 @@ func TestSurvey_ShowsWhoIsSlow(t *testing.T) {
 		return len(s.Subscribers) == 2 && s.Subscribers[0].Unsent > 0 && slices.Equal(s.Subscribers[0].Prefixes, []string{"Users/"}) &&
 			s.Subscribers[1].Unsent == 0 && len(s.Audiences) == 1 && s.Audiences[0].Dropped > 0
 	})
-}
-
-// TestCrowd_WhatComesLateIsNotTheNextOnes: a descriptor may be another connection's
-// by the time a subscription is read that came over it, and that one's own then
-// counts all the same.
-func TestCrowd_WhatComesLateIsNotTheNextOnes(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	check(t, err)
-	defer conn.Close()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
-	check(t, err)
-	c := make(crowd)
-	check(t, raw.Control(func(fd uintptr) {
-		for i, step := range []struct {
-			address, key string
-			news         bool
-		}{{"10.0.0.1", "", true}, {"127.0.0.1", "a", true}, {"127.0.0.1", "b", true}, {"::ffff:127.0.0.1", "b", false}, {"10.0.0.1", "b", true}, {"127.0.0.1", "b", false}} {
-			if news := c.note(subscription{prefix: "T/", on: true, fd: strconv.Itoa(int(fd)), address: step.address, key: step.key}, time.Now()); news != step.news {
-				t.Errorf("step %d: news: %t", i, news)
-			}
-		}
-	}))
 }
