@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -110,6 +111,10 @@ func percentile(buckets []uint64, p float64) float64 {
 	return math.NaN()
 }
 
+// behind is in the status line of a serve that had to leave out a time, which is
+// where it stops.
+var behind = regexp.MustCompile(`"gaps":[1-9]`)
+
 // published measures Spanner, serve and a subscriber at a rate in records a
 // second; 0: as fast as it goes.
 func (w *world) published(rate int) (m *measured, frames [][]byte, err error) {
@@ -130,6 +135,9 @@ func (w *world) published(rate int) (m *measured, frames [][]byte, err error) {
 	}
 	w.load(rate)
 	m, err = w.measure(c, s)
+	if err != nil && behind.MatchString(s.log.last()) {
+		return nil, nil, fmt.Errorf("%w: at %s changes/s serve fell behind what the embedded Spanner keeps; choose a lower --rate, or let the machine do less beside", err, grouped(float64(rate)))
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; %s", err, s.log.last())
 	}
