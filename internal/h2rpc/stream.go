@@ -112,8 +112,15 @@ func (c *Conn) Open(ctx context.Context, method string, headers []Header, reques
 // Close gives the call up, if it has not ended.
 func (s *Stream) Close() { s.cancel(status.Error(codes.Canceled, "the call was given up")) }
 
+// cancel is reset by who receives: what has come is thrown away.
 func (s *Stream) cancel(err error) {
 	s.conn.mu.Lock()
+	if s.over == nil {
+		for _, b := range s.queue[s.next:] {
+			giveBack(b)
+		}
+		s.queue, s.next = nil, 0
+	}
 	s.reset(http2.ErrCodeCancel, err)
 	s.conn.unlock()
 }
@@ -374,18 +381,13 @@ func (s *Stream) end(err error) {
 	}
 }
 
-// reset is end for a stream that the server has not ended; it is told, and what has
-// come is thrown away.
+// reset is end for a stream that the server has not ended; it is told.
 func (s *Stream) reset(code http2.ErrCode, err error) {
 	if s.over != nil {
 		return
 	}
 	c := s.conn
 	c.framer.WriteRSTStream(s.id, code)
-	for _, b := range s.queue[s.next:] {
-		giveBack(b)
-	}
-	s.queue, s.next = nil, 0
 	s.end(err)
 	if c.leader == s {
 		c.interrupt()
