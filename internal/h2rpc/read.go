@@ -192,7 +192,7 @@ func (c *Conn) finish() {
 		return
 	}
 	if s := c.streams[c.frame.id]; s != nil {
-		s.end(status.Error(codes.Internal, "the server ended a call without saying how"))
+		s.ended(status.Error(codes.Internal, "the server ended a call without saying how"))
 	}
 }
 

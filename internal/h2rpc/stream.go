@@ -403,5 +403,14 @@ func (s *Stream) trailers() {
 	if err == nil {
 		err = io.EOF
 	}
+	s.ended(err)
+}
+
+// ended is end by the server's last frame. If it still waits for the request, it is
+// told not to, so that the stream does not count as open there.
+func (s *Stream) ended(err error) {
+	if len(s.request) > 0 {
+		s.conn.framer.WriteRSTStream(s.id, http2.ErrCodeNo)
+	}
 	s.end(err)
 }
