@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -171,24 +172,20 @@ func timeout(d time.Duration) string {
 	return strconv.FormatInt(min(int64(d/time.Second)+1, 1e8-1), 10) + "S"
 }
 
-// send writes of the requests what there is room for, in their order; c.mu is held.
+// send writes of the requests what there is room for, in their order, but for those
+// whose streams have none; c.mu is held.
 func (c *Conn) send() {
-	for len(c.unsent) > 0 {
-		s := c.unsent[0]
+	c.unsent = slices.DeleteFunc(c.unsent, func(s *Stream) bool {
 		for s.over == nil && len(s.request) > 0 {
 			n := min(int64(len(s.request)), int64(c.peerFrame), s.room, c.sendWindow)
 			if n <= 0 {
-				break
+				return false
 			}
 			c.framer.WriteData(s.id, n == int64(len(s.request)), s.request[:n])
 			s.request, s.room, c.sendWindow = s.request[n:], s.room-n, c.sendWindow-n
 		}
-		if s.over == nil && len(s.request) > 0 {
-			return
-		}
-		c.unsent = c.unsent[1:]
-	}
-	c.unsent = nil
+		return true
+	})
 }
 
 // Recv waits for the next message. It returns io.EOF behind the last if the server
