@@ -70,6 +70,7 @@ type Conn struct {
 	spare   int       // bytes of ConnWindow that are in no stream's window
 
 	// What the peer said.
+	objection  string // to this connection, as a part of an error; empty: none
 	maxStreams uint32
 	sendWindow int64 // bytes that may be sent to it
 	peerWindow int64 // with which its streams begin
@@ -167,7 +168,7 @@ func (c *Conn) broken(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the server closed the connection")
 	}
-	c.fail(status.Errorf(codes.Unavailable, "connection to %s: %v", c.opt.Authority, err))
+	c.fail(status.Errorf(codes.Unavailable, "connection to %s: %v%s", c.opt.Authority, err, c.objection))
 }
 
 // leave begins no more streams, and ends the connection when there are none; c.mu is
@@ -175,8 +176,12 @@ func (c *Conn) broken(err error) {
 func (c *Conn) leave() {
 	c.leaving = true
 	if len(c.streams) == 0 {
-		c.fail(status.Error(codes.Unavailable, "the server wants this connection to be left"))
+		c.fail(c.unwanted())
 	}
+}
+
+func (c *Conn) unwanted() error {
+	return status.Errorf(codes.Unavailable, "the server wants this connection to be left%s", c.objection)
 }
 
 // flush writes what is to be written; c.mu must not be held.

@@ -252,13 +252,12 @@ func (c *Conn) control(f frame, b []byte) bool {
 // goAway ends the streams that the server has not taken, behind last, and begins no
 // more on this connection.
 func (c *Conn) goAway(last uint32, code http2.ErrCode, text string) {
-	why := status.Error(codes.Unavailable, "the server wants this connection to be left")
 	if code != http2.ErrCodeNo {
-		why = status.Errorf(codes.Unavailable, "the server wants this connection to be left: %v %.200q", code, text)
+		c.objection = fmt.Sprintf(", GOAWAY: %v %.200q", code, text)
 	}
 	for id, s := range c.streams {
 		if id > last {
-			s.end(why)
+			s.end(c.unwanted())
 		}
 	}
 	c.leave()
