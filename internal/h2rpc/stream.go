@@ -302,8 +302,11 @@ func (c *Conn) wider(s *Stream) int {
 	return max(0, min(c.spare, min(fair, maxWindow)-s.window))
 }
 
+// received counts n bytes of some stream, which may have ended, as received. The peer
+// is told when it has less left than it is owed: with the rest of the window in
+// streams that nobody receives from, it could not go on.
 func (c *Conn) received(n int) {
-	if c.debt += n; c.debt >= c.opt.ConnWindow/4 {
+	if c.debt += n; c.debt >= min(c.opt.ConnWindow/4, c.credit) {
 		c.tell()
 	}
 }
