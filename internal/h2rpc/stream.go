@@ -210,7 +210,6 @@ func (s *Stream) Recv(m *Message) error {
 			c.fill(0)
 		}
 	}
-	s.wanting = false
 	if c.leader == s {
 		c.pass()
 	}
@@ -355,6 +354,7 @@ func (s *Stream) feed(p []byte) error {
 func (s *Stream) deliver() {
 	s.queue = append(s.queue, s.coming)
 	s.coming, s.heads = nil, 0
+	s.wanting = false
 	s.call()
 }
 
