@@ -241,17 +241,26 @@ func (c *Conn) tend() {
 			c.mu.Lock()
 			if c.leader == nil && !c.reading {
 				c.leader = self
-				for c.step() {
-				}
-				c.fill(tendWait)
-				for c.step() {
-				}
+				c.catchUp()
 				c.pass()
 			}
 			c.reading = false
 			c.check(now)
 			c.unlock()
 		}
+	}
+}
+
+// catchUp reads what there is, until somebody waits for the turn: what the peer wants
+// to be answered may be behind all that nobody receives.
+func (c *Conn) catchUp() {
+	for more := true; more; more = c.reading && len(c.waiting) == 0 {
+		for c.step() {
+		}
+		c.reading = false
+		c.fill(tendWait)
+	}
+	for c.step() {
 	}
 }
 
