@@ -77,7 +77,7 @@ type Conn struct {
 	peerFrame  int
 
 	heard   time.Time // when something was read last
-	pinged  time.Time // when it was asked for a sign of life; zero: it was not
+	pinged  time.Time // when it was asked for a sign of life that it has not given; zero: it was not
 	reading bool      // somebody has read since tend looked
 
 	// Of who has the turn.
@@ -269,8 +269,7 @@ func (c *Conn) catchUp() {
 func (c *Conn) check(now time.Time) {
 	switch {
 	case c.err != nil:
-	case c.heard.After(c.pinged):
-		c.pinged = time.Time{}
+	case c.pinged.IsZero():
 		if len(c.streams) > 0 && now.Sub(c.heard) > keepalive {
 			c.ping(now)
 		}

@@ -57,7 +57,7 @@ func (c *Conn) fill(most time.Duration) {
 	c.to += n
 	switch {
 	case n > 0:
-		c.heard, c.reading = time.Now(), true
+		c.heard, c.reading, c.pinged = time.Now(), true, time.Time{}
 	case errors.Is(err, os.ErrDeadlineExceeded): // or somebody has interrupted
 		err = c.nc.SetReadDeadline(time.Time{})
 		fallthrough
