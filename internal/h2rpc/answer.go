@@ -56,7 +56,7 @@ func (a *answer) begun() error {
 func (a *answer) foreign() error {
 	code := codes.Unknown
 	switch a.http {
-	case "400":
+	case "400", "431":
 		code = codes.Internal
 	case "401":
 		code = codes.Unauthenticated
@@ -70,17 +70,18 @@ func (a *answer) foreign() error {
 	return status.Errorf(code, "the answer is not gRPC's: HTTP status %q, content type %q", a.http, a.kind)
 }
 
-// status is how a call has ended; nil: well.
+// status is how a call has ended; nil: well. One that is missing or is no number is
+// codes.Unknown (http-grpc-status-mapping.md, statuscodes.md).
 func (a *answer) status() error {
 	if a.code == "" {
 		if a.http == "200" && strings.HasPrefix(a.kind, "application/grpc") {
-			return status.Error(codes.Internal, "the server ended a call without a status")
+			return status.Error(codes.Unknown, "the server ended a call without a status")
 		}
 		return a.foreign()
 	}
 	code, err := strconv.ParseInt(a.code, 10, 32)
 	if err != nil {
-		return status.Errorf(codes.Internal, "the server ended a call with status %q", a.code)
+		return status.Errorf(codes.Unknown, "the server ended a call with status %q", a.code)
 	}
 	p := &spb.Status{Code: int32(code), Message: unescape(a.message)}
 	if raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(a.details, "=")); err == nil && len(raw) > 0 {

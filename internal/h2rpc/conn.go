@@ -70,13 +70,14 @@ type Conn struct {
 	spare   int       // bytes of ConnWindow that are in no stream's window
 
 	// What the peer said.
+	objection  string // to this connection, as a part of an error; empty: none
 	maxStreams uint32
 	sendWindow int64 // bytes that may be sent to it
 	peerWindow int64 // with which its streams begin
 	peerFrame  int
 
 	heard   time.Time // when something was read last
-	pinged  time.Time // when it was asked for a sign of life; zero: it was not
+	pinged  time.Time // when it was asked for a sign of life that it has not given; zero: it was not
 	reading bool      // somebody has read since tend looked
 
 	// Of who has the turn.
@@ -167,7 +168,7 @@ func (c *Conn) broken(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the server closed the connection")
 	}
-	c.fail(status.Errorf(codes.Unavailable, "connection to %s: %v", c.opt.Authority, err))
+	c.fail(status.Errorf(codes.Unavailable, "connection to %s: %v%s", c.opt.Authority, err, c.objection))
 }
 
 // leave begins no more streams, and ends the connection when there are none; c.mu is
@@ -175,8 +176,12 @@ func (c *Conn) broken(err error) {
 func (c *Conn) leave() {
 	c.leaving = true
 	if len(c.streams) == 0 {
-		c.fail(status.Error(codes.Unavailable, "the server wants this connection to be left"))
+		c.fail(c.unwanted())
 	}
+}
+
+func (c *Conn) unwanted() error {
+	return status.Errorf(codes.Unavailable, "the server wants this connection to be left%s", c.objection)
 }
 
 // flush writes what is to be written; c.mu must not be held.
@@ -236,11 +241,7 @@ func (c *Conn) tend() {
 			c.mu.Lock()
 			if c.leader == nil && !c.reading {
 				c.leader = self
-				for c.step() {
-				}
-				c.fill(tendWait)
-				for c.step() {
-				}
+				c.catchUp()
 				c.pass()
 			}
 			c.reading = false
@@ -250,13 +251,25 @@ func (c *Conn) tend() {
 	}
 }
 
+// catchUp reads what there is, until somebody waits for the turn: what the peer wants
+// to be answered may be behind all that nobody receives.
+func (c *Conn) catchUp() {
+	for more := true; more; more = c.reading && len(c.waiting) == 0 {
+		for c.step() {
+		}
+		c.reading = false
+		c.fill(tendWait)
+	}
+	for c.step() {
+	}
+}
+
 // check asks for a sign of life when it is time, and gives the peer up when it
 // gives none; c.mu is held.
 func (c *Conn) check(now time.Time) {
 	switch {
 	case c.err != nil:
-	case c.heard.After(c.pinged):
-		c.pinged = time.Time{}
+	case c.pinged.IsZero():
 		if len(c.streams) > 0 && now.Sub(c.heard) > keepalive {
 			c.ping(now)
 		}

@@ -57,7 +57,7 @@ func (c *Conn) fill(most time.Duration) {
 	c.to += n
 	switch {
 	case n > 0:
-		c.heard, c.reading = time.Now(), true
+		c.heard, c.reading, c.pinged = time.Now(), true, time.Time{}
 	case errors.Is(err, os.ErrDeadlineExceeded): // or somebody has interrupted
 		err = c.nc.SetReadDeadline(time.Time{})
 		fallthrough
@@ -103,6 +103,9 @@ func (c *Conn) step() bool {
 		if f.has(http2.FlagDataPadded) {
 			padded = 1
 		}
+		if f.length < padded {
+			return c.bad(f)
+		}
 		if len(b) < padded {
 			return false
 		}
@@ -127,6 +130,15 @@ func (c *Conn) wrong(format string, args ...any) bool {
 	return false
 }
 
+// bad is wrong for a frame that is too short or too long, or of a stream that it
+// cannot be of.
+func (c *Conn) bad(f frame) bool {
+	return c.wrong("a %v frame of %d bytes of stream %d", f.kind, f.length, f.id)
+}
+
+// opened tells whether there is a stream, or was.
+func (c *Conn) opened(id uint32) bool { return id%2 == 1 && id < c.nextID }
+
 // data begins a DATA frame; pad is the byte that says how much padding there is, if
 // there is any.
 func (c *Conn) data(f frame, pad []byte) bool {
@@ -134,8 +146,8 @@ func (c *Conn) data(f frame, pad []byte) bool {
 	if len(pad) > 0 {
 		padding = int(pad[0])
 	}
-	if f.id == 0 || f.id >= c.nextID || padding+len(pad) > f.length {
-		return c.wrong("DATA of stream %d", f.id)
+	if !c.opened(f.id) || padding+len(pad) > f.length {
+		return c.bad(f)
 	}
 	if c.credit -= f.length; c.credit < 0 {
 		return c.wrong("more DATA than there is room for")
@@ -192,7 +204,7 @@ func (c *Conn) finish() {
 		return
 	}
 	if s := c.streams[c.frame.id]; s != nil {
-		s.end(status.Error(codes.Internal, "the server ended a call without saying how"))
+		s.ended(status.Error(codes.Internal, "the server ended a call without saying how"))
 	}
 }
 
@@ -203,8 +215,8 @@ func (c *Conn) control(f frame, b []byte) bool {
 	case http2.FrameHeaders, http2.FrameContinuation:
 		return c.headers(f, b)
 	case http2.FrameRSTStream:
-		if len(b) != 4 || f.id == 0 || f.id >= c.nextID {
-			return c.wrong("RST_STREAM of stream %d", f.id)
+		if len(b) != 4 || !c.opened(f.id) {
+			return c.bad(f)
 		}
 		if s == nil {
 			return true
@@ -219,14 +231,14 @@ func (c *Conn) control(f frame, b []byte) bool {
 		return c.settings(f, b)
 	case http2.FramePing:
 		if len(b) != 8 || f.id != 0 {
-			return c.wrong("PING of %d bytes", len(b))
+			return c.bad(f)
 		}
 		if !f.has(http2.FlagPingAck) {
 			c.framer.WritePing(true, [8]byte(b))
 		}
 	case http2.FrameGoAway:
 		if len(b) < 8 || f.id != 0 {
-			return c.wrong("GOAWAY of %d bytes", len(b))
+			return c.bad(f)
 		}
 		c.goAway(binary.BigEndian.Uint32(b)&math.MaxInt32, http2.ErrCode(binary.BigEndian.Uint32(b[4:])), string(b[8:]))
 	case http2.FrameWindowUpdate:
@@ -240,21 +252,20 @@ func (c *Conn) control(f frame, b []byte) bool {
 // goAway ends the streams that the server has not taken, behind last, and begins no
 // more on this connection.
 func (c *Conn) goAway(last uint32, code http2.ErrCode, text string) {
-	why := status.Error(codes.Unavailable, "the server wants this connection to be left")
 	if code != http2.ErrCodeNo {
-		why = status.Errorf(codes.Unavailable, "the server wants this connection to be left: %v %.200q", code, text)
+		c.objection = fmt.Sprintf(", GOAWAY: %v %.200q", code, text)
 	}
 	for id, s := range c.streams {
 		if id > last {
-			s.end(why)
+			s.end(c.unwanted())
 		}
 	}
 	c.leave()
 }
 
 func (c *Conn) windowUpdate(f frame, b []byte) bool {
-	if len(b) != 4 {
-		return c.wrong("WINDOW_UPDATE of %d bytes", len(b))
+	if len(b) != 4 || f.id != 0 && !c.opened(f.id) {
+		return c.bad(f)
 	}
 	n := int64(binary.BigEndian.Uint32(b) & math.MaxInt32)
 	s := c.streams[f.id]
@@ -273,8 +284,8 @@ func (c *Conn) windowUpdate(f frame, b []byte) bool {
 }
 
 func (c *Conn) settings(f frame, b []byte) bool {
-	if f.id != 0 || len(b)%6 != 0 {
-		return c.wrong("SETTINGS of %d bytes", len(b))
+	if f.id != 0 || len(b)%6 != 0 || f.has(http2.FlagSettingsAck) && len(b) > 0 {
+		return c.bad(f)
 	}
 	if f.has(http2.FlagSettingsAck) {
 		return true
@@ -308,21 +319,21 @@ func (c *Conn) settings(f frame, b []byte) bool {
 
 // headers takes a part of a header block, and decodes it when it is there whole.
 func (c *Conn) headers(f frame, b []byte) bool {
-	if f.kind == http2.FrameContinuation && c.block == nil || f.id == 0 || f.id >= c.nextID {
-		return c.wrong("%v of stream %d", f.kind, f.id)
+	if f.kind == http2.FrameContinuation && c.block == nil || !c.opened(f.id) {
+		return c.bad(f)
 	}
 	if f.kind == http2.FrameHeaders {
-		padding := 0
+		padding, front := 0, 0
 		if f.has(http2.FlagHeadersPadded) && len(b) > 0 {
-			padding, b = int(b[0]), b[1:]
+			padding, front = int(b[0]), 1
 		}
 		if f.has(http2.FlagHeadersPriority) {
-			b = b[min(5, len(b)):]
+			front += 5
 		}
-		if padding > len(b) {
-			return c.wrong("more padding than there is frame")
+		if f.has(http2.FlagHeadersPadded) && len(b) == 0 || front+padding > len(b) {
+			return c.bad(f)
 		}
-		b = b[:len(b)-padding]
+		b = b[front : len(b)-padding]
 		c.frame = f // whose flag says whether the stream ends
 	}
 	if c.block = append(c.block, b...); len(c.block) > maxHeaders {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -112,8 +113,15 @@ func (c *Conn) Open(ctx context.Context, method string, headers []Header, reques
 // Close gives the call up, if it has not ended.
 func (s *Stream) Close() { s.cancel(status.Error(codes.Canceled, "the call was given up")) }
 
+// cancel is reset by who receives: what has come is thrown away.
 func (s *Stream) cancel(err error) {
 	s.conn.mu.Lock()
+	if s.over == nil {
+		for _, b := range s.queue[s.next:] {
+			giveBack(b)
+		}
+		s.queue, s.next = nil, 0
+	}
 	s.reset(http2.ErrCodeCancel, err)
 	s.conn.unlock()
 }
@@ -164,24 +172,20 @@ func timeout(d time.Duration) string {
 	return strconv.FormatInt(min(int64(d/time.Second)+1, 1e8-1), 10) + "S"
 }
 
-// send writes of the requests what there is room for, in their order; c.mu is held.
+// send writes of the requests what there is room for, in their order, but for those
+// whose streams have none; c.mu is held.
 func (c *Conn) send() {
-	for len(c.unsent) > 0 {
-		s := c.unsent[0]
+	c.unsent = slices.DeleteFunc(c.unsent, func(s *Stream) bool {
 		for s.over == nil && len(s.request) > 0 {
 			n := min(int64(len(s.request)), int64(c.peerFrame), s.room, c.sendWindow)
 			if n <= 0 {
-				break
+				return false
 			}
 			c.framer.WriteData(s.id, n == int64(len(s.request)), s.request[:n])
 			s.request, s.room, c.sendWindow = s.request[n:], s.room-n, c.sendWindow-n
 		}
-		if s.over == nil && len(s.request) > 0 {
-			return
-		}
-		c.unsent = c.unsent[1:]
-	}
-	c.unsent = nil
+		return true
+	})
 }
 
 // Recv waits for the next message. It returns io.EOF behind the last if the server
@@ -206,7 +210,6 @@ func (s *Stream) Recv(m *Message) error {
 			c.fill(0)
 		}
 	}
-	s.wanting = false
 	if c.leader == s {
 		c.pass()
 	}
@@ -298,11 +301,11 @@ func (c *Conn) wider(s *Stream) int {
 	return max(0, min(c.spare, min(fair, maxWindow)-s.window))
 }
 
+// received counts n bytes of some stream, which may have ended, as received. The peer
+// is told when it has less left than it is owed: with the rest of the window in
+// streams that nobody receives from, it could not go on.
 func (c *Conn) received(n int) {
-	c.debt += n
-	// Small steps only when much waits to be received: then a stream that goes on
-	// may have no more room than its window, which debts must not eat up.
-	if c.debt >= c.opt.ConnWindow/4 || c.debt >= c.opt.Window/2 && c.credit < c.opt.ConnWindow/2 {
+	if c.debt += n; c.debt >= min(c.opt.ConnWindow/4, c.credit) {
 		c.tell()
 	}
 }
@@ -351,6 +354,7 @@ func (s *Stream) feed(p []byte) error {
 func (s *Stream) deliver() {
 	s.queue = append(s.queue, s.coming)
 	s.coming, s.heads = nil, 0
+	s.wanting = false
 	s.call()
 }
 
@@ -377,18 +381,13 @@ func (s *Stream) end(err error) {
 	}
 }
 
-// reset is end for a stream that the server has not ended; it is told, and what has
-// come is thrown away.
+// reset is end for a stream that the server has not ended; it is told.
 func (s *Stream) reset(code http2.ErrCode, err error) {
 	if s.over != nil {
 		return
 	}
 	c := s.conn
 	c.framer.WriteRSTStream(s.id, code)
-	for _, b := range s.queue[s.next:] {
-		giveBack(b)
-	}
-	s.queue, s.next = nil, 0
 	s.end(err)
 	if c.leader == s {
 		c.interrupt()
@@ -403,6 +402,15 @@ func (s *Stream) trailers() {
 	}
 	if err == nil {
 		err = io.EOF
+	}
+	s.ended(err)
+}
+
+// ended is end by the server's last frame. If it still waits for the request, it is
+// told not to, so that the stream does not count as open there.
+func (s *Stream) ended(err error) {
+	if len(s.request) > 0 {
+		s.conn.framer.WriteRSTStream(s.id, http2.ErrCodeNo)
 	}
 	s.end(err)
 }
