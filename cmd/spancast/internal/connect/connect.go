@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -75,11 +74,8 @@ func Metered(ctx context.Context, t config.Target, role string, meters metric.Me
 	client, err := spanner.NewClientWithConfig(ctx, string(t.Database), spanner.ClientConfig{
 		DatabaseRole: role, DisableNativeMetrics: t.PlainText, ClientMetricsProvider: meters, UserAgent: userAgent,
 	}, options(t)...)
-	if err != nil && strings.Contains(err.Error(), "could not find default credentials") {
-		err = fmt.Errorf("%w; gcloud auth application-default login makes some; an emulator, which SPANNER_EMULATOR_HOST names, needs none", err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open a client for %s: %w", t.Database, err)
+		return nil, fmt.Errorf("open a client for %s: %w", t.Database, hinted(err))
 	}
 	return client, nil
 }
