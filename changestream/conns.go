@@ -24,7 +24,9 @@ type Dialer struct {
 	Secure    bool   // Connect encrypts
 	UserAgent string
 	Connect   func(context.Context) (net.Conn, error)
-	// Headers are those that prove who asks; nil: none are needed.
+	// Headers are those that prove who asks; nil: none are needed. Its errors have a
+	// code of gRPC's (package google.golang.org/grpc/status): Unauthenticated ends the
+	// reading, after Unknown it is tried again.
 	Headers func(context.Context) ([]Header, error)
 }
 
@@ -131,7 +133,7 @@ func (c *conns) begin(ctx context.Context, method, params string, request proto.
 	if c.dial.Headers != nil {
 		proof, err := c.dial.Headers(ctx)
 		if err != nil {
-			return nil, status.Errorf(codes.Unauthenticated, "credentials: %v", err)
+			return nil, err
 		}
 		headers = append(headers, proof...)
 	}

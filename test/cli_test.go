@@ -3,6 +3,8 @@ package test
 import (
 	"encoding/json"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"syscall"
@@ -25,6 +27,8 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
 	free := map[string]string{"SPANCAST_BIND": "tcp://127.0.0.1:*", "SPANCAST_RECOVERY_BIND": "tcp://127.0.0.1:*", "SPANCAST_HTTP": "none"}
 	for name, c := range map[string]struct {
 		env    []string
@@ -53,6 +57,8 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 			[]string{"SPANCAST_HTTP: listen on " + taken.Addr().String() + ": bind: address already in use; choose another port, or none"}},
 		"nobody there": {[]string{"SPANNER_EMULATOR_HOST", "127.0.0.1:1"}, 1,
 			[]string{"connect to Spanner at 127.0.0.1:1: connect: connection refused; check SPANCAST_SPANNER_ENDPOINT"}},
+		"another server there": {[]string{"SPANCAST_SPANNER_ENDPOINT", page.Listener.Addr().String()}, 1,
+			[]string{"connect to Spanner at " + page.Listener.Addr().String() + ": the server, or what stands before it, does not speak HTTP/2; check SPANCAST_SPANNER_ENDPOINT"}},
 		"unknown host": {[]string{"SPANNER_EMULATOR_HOST", "no-such-host.invalid:9010"}, 1,
 			[]string{"connect to Spanner at no-such-host.invalid:9010: lookup no-such-host.invalid"}},
 		"start before the stream was made": {[]string{"SPANCAST_START_AT", "2000h"}, 2,

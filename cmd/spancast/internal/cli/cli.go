@@ -116,6 +116,9 @@ const places = " SPANCAST_SPANNER_ENDPOINT, SPANCAST_METADATA_ENDPOINT or SPANNE
 // explain adds the way out to errors that have one.
 func explain(err error) string {
 	text := err.Error()
+	if strings.Contains(text, "HTTP status") { // what gRPC says of an answer that is not gRPC's
+		return text + "; whoever answers is not Spanner; check" + places
+	}
 	switch changestream.CauseOf(err) {
 	case changestream.NoDatabase:
 		return text + "; correct SPANCAST_DATABASE, or create it (on an emulator: spancast admin bootstrap)"
@@ -126,6 +129,9 @@ func explain(err error) string {
 	case changestream.OldTables:
 		return text + "; the metadata tables are of an earlier version: spancast admin bootstrap adds what they lack"
 	case changestream.Denied:
+		if status.Code(err) == codes.Unauthenticated {
+			return text + "; check the application default credentials: the file that GOOGLE_APPLICATION_CREDENTIALS names, or gcloud auth application-default login"
+		}
 		return text + "; spancast admin bootstrap --print shows the grants that are needed"
 	case changestream.Unreachable:
 		return text + "; check" + places

@@ -31,3 +31,25 @@ func TestExplain_SaysWhereToLookWhenSpannerIsSilent(t *testing.T) {
 		}
 	}
 }
+
+// TestExplain_TellsWhoIsUnknownFromWhoMayNot: a token that nobody takes is not
+// mended by grants.
+func TestExplain_TellsWhoIsUnknownFromWhoMayNot(t *testing.T) {
+	for code, want := range map[codes.Code]string{codes.Unauthenticated: "GOOGLE_APPLICATION_CREDENTIALS", codes.PermissionDenied: "grants"} {
+		if got := explain(changestream.Classify("read", "table T", status.Error(code, "no"))); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", code, got)
+		}
+	}
+}
+
+// TestExplain_SaysThatAnotherServerAnswers, whatever gRPC makes of its status.
+func TestExplain_SaysThatAnotherServerAnswers(t *testing.T) {
+	for code, text := range map[codes.Code]string{
+		codes.Unimplemented:    "unexpected HTTP status code received from server: 404 (Not Found)",
+		codes.PermissionDenied: `the answer is not gRPC's: HTTP status "403", content type "text/html"`,
+	} {
+		if got := explain(changestream.Classify("read", "table T", status.Error(code, text))); !strings.Contains(got, "whoever answers is not Spanner; check SPANCAST_SPANNER_ENDPOINT") {
+			t.Errorf("%s: %s", code, got)
+		}
+	}
+}

@@ -3,10 +3,7 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"time"
 
 	"cloud.google.com/go/spanner"
@@ -17,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
 	"github.com/spancast/spancast/cmd/spancast/internal/version"
 )
@@ -29,30 +25,6 @@ const (
 	googleEndpoint = "spanner.googleapis.com:443"
 	userAgent      = "spancast/" + version.Number
 )
-
-// Reach checks that somebody listens where the configuration says, if it names
-// a place: clients of Spanner try for ever, and do not say why.
-func Reach(ctx context.Context, t config.Target) error {
-	if t.Endpoint == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.Endpoint)
-	if err != nil {
-		return &changestream.Error{Op: "connect to", Thing: "Spanner at " + t.Endpoint, Cause: changestream.Unreachable, Err: plainError(err)}
-	}
-	return conn.Close()
-}
-
-// plainError leaves out what net puts around the reason.
-func plainError(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		return op.Err
-	}
-	return err
-}
 
 func options(t config.Target) []option.ClientOption {
 	opts := []option.ClientOption{option.WithUserAgent(userAgent)}
@@ -75,11 +47,8 @@ func Metered(ctx context.Context, t config.Target, role string, meters metric.Me
 	client, err := spanner.NewClientWithConfig(ctx, string(t.Database), spanner.ClientConfig{
 		DatabaseRole: role, DisableNativeMetrics: t.PlainText, ClientMetricsProvider: meters, UserAgent: userAgent,
 	}, options(t)...)
-	if err != nil && strings.Contains(err.Error(), "could not find default credentials") {
-		err = fmt.Errorf("%w; gcloud auth application-default login makes some; an emulator, which SPANNER_EMULATOR_HOST names, needs none", err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open a client for %s: %w", t.Database, err)
+		return nil, fmt.Errorf("open a client for %s: %w", t.Database, hinted(err))
 	}
 	return client, nil
 }

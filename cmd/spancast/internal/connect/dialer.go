@@ -1,22 +1,14 @@
 package connect
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"net/http"
-	"net/url"
 	"strings"
-	"sync"
-
-	"cloud.google.com/go/auth"
-	"cloud.google.com/go/auth/credentials"
-	"cloud.google.com/go/auth/httptransport"
-	"cloud.google.com/go/spanner"
 
 	"github.com/spancast/spancast/changestream"
 	"github.com/spancast/spancast/cmd/spancast/internal/config"
@@ -26,83 +18,77 @@ import (
 // Dialer opens connections for queries, with the same credentials, and through the
 // same proxy (HTTPS_PROXY), as the clients use.
 func Dialer(t config.Target) changestream.Dialer {
-	if t.PlainText {
-		return changestream.Dialer{Authority: t.Endpoint, UserAgent: userAgent, Connect: func(ctx context.Context) (net.Conn, error) {
-			return dial(ctx, t.Endpoint)
-		}}
+	d := changestream.Dialer{Authority: t.Endpoint, Secure: !t.PlainText, UserAgent: userAgent}
+	if d.Authority == "" {
+		d.Authority = googleEndpoint
 	}
-	authority := t.Endpoint
-	if authority == "" {
-		authority = googleEndpoint
+	if !d.Secure {
+		d.Connect = func(ctx context.Context) (net.Conn, error) { return dial(ctx, d.Authority) }
+		return d
 	}
-	d := changestream.Dialer{Authority: authority, Secure: true, UserAgent: userAgent, Headers: proof()}
-	d.Connect = func(ctx context.Context) (net.Conn, error) { return secure(ctx, authority, &tls.Config{}) }
+	d.Connect = func(ctx context.Context) (net.Conn, error) { return secure(ctx, d.Authority) }
+	d.Headers = proof(defaultCredentials)
 	return d
 }
 
-// proof makes headers of the application default credentials.
-func proof() func(context.Context) ([]changestream.Header, error) {
-	detect := sync.OnceValues(func() (*auth.Credentials, error) {
-		return credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{spanner.Scope}})
-	})
-	return func(ctx context.Context) ([]changestream.Header, error) {
-		known, err := detect()
-		if err != nil {
-			return nil, err
-		}
-		token, err := known.Token(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r := &http.Request{Header: http.Header{}}
-		httptransport.SetAuthHeader(token, r)
-		if project, err := known.QuotaProjectID(ctx); err != nil {
-			return nil, err
-		} else if project != "" {
-			r.Header.Set("X-Goog-User-Project", project)
-		}
-		var headers []changestream.Header
-		for name, values := range r.Header {
-			for _, v := range values {
-				headers = append(headers, changestream.Header{Name: strings.ToLower(name), Value: v})
-			}
-		}
-		return headers, nil
-	}
-}
-
 // secure connects to host:port and agrees on HTTP/2 under TLS.
-func secure(ctx context.Context, address string, c *tls.Config) (net.Conn, error) {
+func secure(ctx context.Context, address string) (net.Conn, error) {
 	nc, err := dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	c.ServerName, _, _ = net.SplitHostPort(address)
-	c.NextProtos, c.MinVersion = []string{"h2"}, tls.VersionTLS12
-	encrypted := tls.Client(nc, c)
+	host, _, _ := net.SplitHostPort(address)
+	encrypted := tls.Client(nc, &tls.Config{ServerName: host, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
 	err = encrypted.HandshakeContext(ctx)
 	if err == nil && encrypted.ConnectionState().NegotiatedProtocol != "h2" {
-		err = errors.New("the server, or what stands before it, does not speak HTTP/2")
+		err = errNoHTTP2
 	}
 	if err != nil {
 		nc.Close()
-		return nil, err
+		return nil, handshakeError(err)
 	}
 	return encrypted, nil
 }
 
+var (
+	errNoHTTP2 = errors.New("the server, or what stands before it, does not speak HTTP/2")
+	errSilent  = errors.New("whoever listens there says nothing")
+)
+
+// noProtocol is the alert of a server that speaks none of what it was offered.
+const noProtocol = tls.AlertError(120)
+
+// handshakeError says what an error of TLS means here, where that is known.
+func handshakeError(err error) error {
+	var unknown x509.UnknownAuthorityError
+	var foreign tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w; SSL_CERT_FILE names a file of more authorities", err)
+	case errors.As(err, &foreign):
+		return errors.New("the server does not speak TLS, without which only loopback addresses and SPANNER_EMULATOR_HOST are spoken to")
+	case strings.HasSuffix(err.Error(), noProtocol.Error()):
+		return errNoHTTP2
+	case errors.Is(err, context.DeadlineExceeded):
+		return errSilent
+	case errors.Is(err, io.EOF):
+		return errors.New("the server closed the connection instead of beginning TLS")
+	}
+	return err
+}
+
 // dial connects to host:port, through a proxy if the environment names one.
 func dial(ctx context.Context, address string) (net.Conn, error) {
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: address}})
+	proxy, err := proxyFor(address)
 	if err != nil {
-		return nil, fmt.Errorf("HTTPS_PROXY: %w", err)
+		return nil, err
 	}
 	if proxy == nil {
 		return dialTCP(ctx, address)
 	}
 	nc, err := tunnel(ctx, proxy, address)
-	if err != nil {
-		return nil, fmt.Errorf("through the proxy %s of HTTPS_PROXY: %w", proxy.Redacted(), err)
+	if err != nil { // without the user, which may be a secret too
+		return nil, fmt.Errorf("through the proxy %s://%s of HTTPS_PROXY: %w", proxy.Scheme, proxy.Host, err)
 	}
 	return nc, nil
 }
@@ -113,63 +99,4 @@ func dialTCP(ctx context.Context, address string) (net.Conn, error) {
 		return nil, err
 	}
 	return h2rpc.Quick(nc.(*net.TCPConn))
-}
-
-// tunnel asks a proxy for a connection (RFC 9110, CONNECT).
-func tunnel(ctx context.Context, proxy *url.URL, address string) (net.Conn, error) {
-	via := proxy.Host
-	if proxy.Port() == "" {
-		port := "80"
-		if proxy.Scheme == "https" {
-			port = "443"
-		}
-		via = net.JoinHostPort(proxy.Hostname(), port)
-	}
-	var nc net.Conn
-	var err error
-	switch proxy.Scheme {
-	case "http":
-		nc, err = dialTCP(ctx, via)
-	case "https":
-		nc, err = new(tls.Dialer).DialContext(ctx, "tcp", via)
-	default:
-		err = fmt.Errorf("%q is none of http and https", proxy.Scheme)
-	}
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	r := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{"User-Agent": {userAgent}}}
-	if u := proxy.User; u != nil {
-		password, _ := u.Password()
-		r.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
-	}
-	err = r.Write(nc)
-	if err == nil {
-		err = accepted(nc, r)
-	}
-	if !stop() {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		nc.Close()
-		return nil, err
-	}
-	return nc, nil
-}
-
-// accepted reads the proxy's answer. The server behind it says nothing before it is
-// spoken to, so nothing of what it says is read.
-func accepted(nc net.Conn, r *http.Request) error {
-	in := bufio.NewReader(nc)
-	answer, err := http.ReadResponse(in, r)
-	switch {
-	case err != nil:
-		return err
-	case answer.StatusCode != http.StatusOK:
-		return errors.New(answer.Status)
-	case in.Buffered() > 0:
-		return errors.New("the server spoke first")
-	}
-	return nil
 }

@@ -103,6 +103,8 @@ func advice(message string, detail []string) string {
 		{"lost a partition to another replica", "Nothing is lost: the new owner publishes it. If it happens often, replicas are paused or starved: give them CPU, or raise SPANCAST_LEASE."},
 		{"lost a partition to spancast admin", "Nothing is to be done: replicas take what an operator has released or reset when the old lease has run out."},
 		{"a lease ran out before", "Nothing is lost: the next owner publishes it. If it happens often, give the replicas CPU, or raise SPANCAST_LEASE."},
+		{"credentials: ", "No token can be had, and without one nothing is read. It is tried again for ever: check the way to the token server or the metadata server."},
+		{"connect to ", "Spanner cannot be reached. It is tried again for ever: check the network, and the proxy if HTTPS_PROXY names one."},
 		{"query failed, trying again", "It is tried again for ever. If it lasts, check Spanner's health and quotas."},
 		{"query ended early again", "Spanner ended a query without naming children; it is read on from there. If it goes on, report it with the position."},
 		{"topic rules are not used", "The old rules stay in force. Correct the file: spancast validate --offline says what is wrong."},
