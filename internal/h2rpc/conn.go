@@ -22,9 +22,9 @@ type Options struct {
 	UserAgent string
 	// Streams is how many streams there are at most. Window is how much of each may
 	// arrive before it is received, and ConnWindow how much of all, in bytes: at
-	// least Streams times Window, so that streams that are not received from do not
-	// stop the others, and at most 1 GiB. What is beyond that product makes the
-	// windows of streams wider that are received from fast.
+	// least 64 KiB and Streams times Window, so that streams that are not received
+	// from do not stop the others, and at most 1 GiB. What is beyond that product
+	// makes the windows of streams wider that are received from fast.
 	Streams, Window, ConnWindow int
 	MaxMessage                  int // largest message, in bytes
 }
