@@ -61,7 +61,6 @@ type script struct {
 	room     int // as those of a call, for all of them
 	credit   int
 	granted  int
-	sent     int // bytes of DATA
 	pings    int
 	pongs    []string
 	marks    int
@@ -129,7 +128,7 @@ func (s *script) grant(id uint32, n int) {
 }
 
 func (s *script) spent(id uint32, n int) {
-	s.credit, s.sent = s.credit-n, s.sent+n
+	s.credit -= n
 	if c := s.calls[id]; c != nil {
 		c.credit -= n
 	}

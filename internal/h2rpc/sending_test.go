@@ -33,7 +33,7 @@ func (s *script) waiting() uint32 {
 	return id
 }
 
-// sent waits until a number of bytes of a request has come, and no more.
+// has checks how many bytes of a request have come, now that there is time for more.
 func (s *script) has(id uint32, n int) {
 	s.t.Helper()
 	s.settled()
