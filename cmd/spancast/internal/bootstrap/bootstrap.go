@@ -180,14 +180,19 @@ func columnsIn(ctx context.Context, client *spanner.Client) (map[string][]string
 	return out, err
 }
 
-// createStream creates the change stream, if it does not exist.
-func (o *Options) createStream(ctx context.Context, cfg *config.Loaded, t config.Target) error {
+// describe looks a change stream up.
+func describe(ctx context.Context, t config.Target, name string) (changestream.Info, error) {
 	client, err := connect.Client(ctx, t, "")
 	if err != nil {
-		return err
+		return changestream.Info{}, err
 	}
 	defer client.Close()
-	info, err := changestream.Describe(ctx, client, cfg.ChangeStream)
+	return changestream.Describe(ctx, client, name)
+}
+
+// createStream creates the change stream, if it does not exist.
+func (o *Options) createStream(ctx context.Context, cfg *config.Loaded, t config.Target) error {
+	info, err := describe(ctx, t, cfg.ChangeStream)
 	switch {
 	case err == nil:
 		o.say("change stream %s exists%s", info.Stream, otherMode(info, o.Mutable))
@@ -205,12 +210,7 @@ func (o *Options) createStream(ctx context.Context, cfg *config.Loaded, t config
 // lookForStream says whether there is the change stream, which is not to be
 // created. Who runs this may have no rights in the source.
 func (o *Options) lookForStream(ctx context.Context, cfg *config.Loaded, t config.Target) error {
-	client, err := connect.Client(ctx, t, "")
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	info, err := changestream.Describe(ctx, client, cfg.ChangeStream)
+	info, err := describe(ctx, t, cfg.ChangeStream)
 	switch {
 	case err == nil:
 		o.say("change stream %s exists", info.Stream)
