@@ -323,7 +323,7 @@ func TestConn_AnyStreamMovesWhileAllOthersStandStill(t *testing.T) {
 // the whole window to those that follow.
 func TestConn_EndedStreamsLeaveTheWindowWhole(t *testing.T) {
 	s := play(t, wide)
-	s.react = func(id uint32, c *call) {
+	react := func(id uint32, c *call) {
 		n, _ := strconv.Atoi(string(c.request[5:]))
 		s.pour(id, rowOf(n%3000), n, func(w *words, c *call) {
 			c.over = true
@@ -337,6 +337,7 @@ func TestConn_EndedStreamsLeaveTheWindowWhole(t *testing.T) {
 			}
 		})
 	}
+	s.look(func() { s.react = react })
 	const workers, each = 8, 400
 	var wg sync.WaitGroup
 	for n := range workers {
@@ -348,7 +349,7 @@ func TestConn_EndedStreamsLeaveTheWindowWhole(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	s.react = nil
+	s.look(func() { s.react = nil })
 	s.waiting()
 	s.settled()
 	s.noneIsLost()
