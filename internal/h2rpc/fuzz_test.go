@@ -209,7 +209,7 @@ func conversations() [][]byte {
 func FuzzConn(f *testing.F) {
 	for _, said := range conversations() {
 		f.Add(said)
-		mutated := 60
+		mutated := 25
 		if len(said) > 4<<10 {
 			mutated = 3
 		}
