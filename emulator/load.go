@@ -43,8 +43,9 @@ func (l Load) check(f *findings) {
 }
 
 const (
-	loadBatch = 64 // records that share a timestamp and a lock
-	loadAhead = 32 // blocks of 256 KiB that the load may be ahead of the slowest running query, if so many are kept
+	loadBatch = 64      // records that share a timestamp and a lock, if they are not larger together than
+	loadBytes = 3 << 19 // so many bytes; after as many the load looks whether it is ahead
+	loadAhead = 32      // blocks of 256 KiB that the load may be ahead of the slowest running query, if so many are kept
 )
 
 // Load makes the load until it is complete or the context ends, which is not
@@ -68,16 +69,20 @@ func (s *Server) Load(ctx context.Context, l Load) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("load: %w", err)
 	}
-	made, started := 0, time.Now()
+	batch := max(1, min(loadBatch, loadBytes/template.Size()))
+	made, unchecked, started := 0, 0, time.Now()
 	for ctx.Err() == nil && (l.Records == 0 || made < l.Records) {
-		n := loadBatch
+		n := batch
 		if l.Records > 0 {
 			n = min(n, l.Records-made)
 		}
 		db.AppendLoad(stream, template, n)
 		made += n
 		l.pace(ctx, started, made)
-		for l.Rate == 0 && made%(16*loadBatch) == 0 && stream.Behind(loadAhead) && ctx.Err() == nil {
+		if unchecked += n * template.Size(); l.Rate > 0 || unchecked < loadBytes {
+			continue
+		}
+		for unchecked = 0; stream.Behind(loadAhead) && ctx.Err() == nil; {
 			rest(ctx, 200*time.Microsecond)
 		}
 	}

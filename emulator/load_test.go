@@ -1,9 +1,12 @@
 package emulator_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/spancast/spancast/emulator"
+	"github.com/spancast/spancast/test/conformance"
 )
 
 // What a synthetic load makes is what a reader would see of inserts: with the
@@ -96,5 +99,43 @@ func TestLoad_KeysComeAgainInOneOrder(t *testing.T) {
 		if len(p.Values) > 7 {
 			t.Errorf("a frame of %d records", len(p.Values))
 		}
+	}
+}
+
+// TestLoad_LargeRecordsWaitForTheReader: records of 100 KB do not run away from who
+// reads them, out of the 8 MB that are kept.
+func TestLoad_LargeRecordsWaitForTheReader(t *testing.T) {
+	f := start(t, emulator.Options{Partitions: 1, MaxLogBytes: 8 << 20}, emulator.GoogleSQL, "CREATE TABLE Items (Id INT64 NOT NULL, V STRING(MAX)) PRIMARY KEY (Id)", "CREATE CHANGE STREAM S FOR Items")
+	const records = 500
+	from := f.Now()
+	tokens := f.tokens(t, from)
+	if len(tokens) != 1 {
+		t.Fatalf("%d partitions", len(tokens))
+	}
+	read, done := 0, errors.New("all were read")
+	ended := make(chan error, 1)
+	ctx := limit(t)
+	go func() {
+		ended <- conformance.RunQuery(ctx, f.conn, f.query(tokens[0], from, from.Add(time.Hour)), func(r conformance.Row) error {
+			if r.Data != nil {
+				read++
+			}
+			if read == records {
+				return done
+			}
+			return nil
+		})
+	}()
+	for f.Queries(database, "S") == 0 {
+		if ctx.Err() != nil {
+			t.Fatal("the query does not run")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := f.Load(ctx, emulator.Load{Database: database, Stream: "S", Table: "Items", Records: records, TextBytes: 5000, Mods: 20}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, done) {
+		t.Errorf("%d of %d records were read: %v", read, records, err)
 	}
 }

@@ -23,6 +23,9 @@ type Template struct {
 	transactions int64
 }
 
+// Size is the length of a record, in bytes.
+func (t *Template) Size() int { return len(t.data) }
+
 // KeyMark is the key that the row of a template has, as INT64 or as STRING of
 // its digits. Made keys have as many digits.
 const KeyMark int64 = 4111222333444555666
